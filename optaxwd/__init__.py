@@ -1,0 +1,57 @@
+"""Weight decay for Optax, done so that you know what it does."""
+
+from optaxwd.optimizers import OptimizerInfo as OptimizerInfo
+from optaxwd.optimizers import adafactorw as adafactorw
+from optaxwd.optimizers import adam_l2 as adam_l2
+from optaxwd.optimizers import adamw as adamw
+from optaxwd.optimizers import convert_state as convert_state
+from optaxwd.optimizers import create_optimizer as create_optimizer
+from optaxwd.optimizers import decouple as decouple
+from optaxwd.optimizers import lionw as lionw
+from optaxwd.optimizers import list_optimizers as list_optimizers
+from optaxwd.optimizers import muonw as muonw
+from optaxwd.optimizers import nadamw as nadamw
+from optaxwd.optimizers import rmsprop_l2 as rmsprop_l2
+from optaxwd.optimizers import rmspropw as rmspropw
+from optaxwd.optimizers import sgd_l2 as sgd_l2
+from optaxwd.optimizers import sgdw as sgdw
+from optaxwd.optimizers import with_weight_decay as with_weight_decay
+from optaxwd.transforms import AddDecayedWeightsState as AddDecayedWeightsState
+from optaxwd.transforms import Penalty as Penalty
+from optaxwd.transforms import ScaleByLearningRateState as ScaleByLearningRateState
+from optaxwd.transforms import ScaleByNadamState as ScaleByNadamState
+from optaxwd.transforms import add_decayed_weights as add_decayed_weights
+from optaxwd.transforms import huber as huber
+from optaxwd.transforms import scale_by_adam as scale_by_adam
+from optaxwd.transforms import scale_by_learning_rate as scale_by_learning_rate
+from optaxwd.transforms import scale_by_nadam as scale_by_nadam
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AddDecayedWeightsState",
+    "OptimizerInfo",
+    "Penalty",
+    "ScaleByLearningRateState",
+    "ScaleByNadamState",
+    "adafactorw",
+    "adam_l2",
+    "adamw",
+    "add_decayed_weights",
+    "convert_state",
+    "create_optimizer",
+    "decouple",
+    "huber",
+    "lionw",
+    "list_optimizers",
+    "muonw",
+    "nadamw",
+    "rmsprop_l2",
+    "rmspropw",
+    "scale_by_adam",
+    "scale_by_learning_rate",
+    "scale_by_nadam",
+    "sgd_l2",
+    "sgdw",
+    "with_weight_decay",
+]

@@ -1,0 +1,108 @@
+"""Argument checks with one message form: what is wrong, the value, what to do."""
+
+import difflib
+import math
+from collections.abc import Iterable
+from numbers import Number
+from typing import Any
+
+import jax
+import numpy as np
+
+from optaxwd._typing import ScalarOrSchedule
+
+
+def is_static_number(value: Any) -> bool:
+    """Return whether ``value`` is a Python or NumPy number, so known at build time."""
+    return isinstance(value, (Number, np.number)) and not isinstance(value, bool)
+
+
+def check_scalar(value: Any, name: str, owner: str) -> None:
+    """Raise unless ``value`` is a finite number >= 0 or a scalar array.
+
+    The value of a traced array is not known, so only its shape and dtype are
+    checked.
+    """
+    is_array = isinstance(value, (jax.Array, np.ndarray))
+    if not is_array and not is_static_number(value):
+        raise TypeError(
+            f"{owner}: {name} must be a number, a scalar array or a schedule "
+            f"(a function of the step count), got {value!r} of type "
+            f"{type(value).__name__}."
+        )
+    if is_array and value.ndim != 0:
+        raise ValueError(
+            f"{owner}: {name} must be a scalar, got an array of shape {value.shape}. "
+            "For a different value per parameter use `mask`; for a sweep use `jax.vmap`."
+        )
+    if isinstance(value, jax.core.Tracer):
+        return
+    if np.iscomplexobj(value):
+        raise TypeError(f"{owner}: {name} must be real, got {value!r}.")
+    number = float(value)
+    if not math.isfinite(number) or number < 0:
+        raise ValueError(
+            f"{owner}: {name} must be finite and >= 0, got {value!r}. Decay shrinks "
+            "the parameters and steps go downhill without a change of sign."
+        )
+
+
+def check_scalar_or_schedule(value: ScalarOrSchedule, name: str, owner: str) -> None:
+    """Raise unless ``value`` is a schedule or passes :func:`check_scalar`."""
+    if not callable(value):
+        check_scalar(value, name, owner)
+
+
+def check_decay_factor(value: Any, name: str, owner: str) -> None:
+    """Raise unless ``value``, the rate of a moving average, lies in [0, 1)."""
+    check_scalar(value, name, owner)
+    if is_static_number(value) and value >= 1:
+        raise ValueError(
+            f"{owner}: {name} must be in [0, 1), got {value!r}: a moving average with "
+            "rate 1 never sees a gradient and its bias correction divides by zero."
+        )
+
+
+def check_choice(value: Any, choices: Iterable[str], name: str, owner: str) -> None:
+    """Raise unless ``value`` is one of ``choices``."""
+    choices = tuple(choices)
+    if isinstance(value, str) and value in choices:
+        return
+    close = difflib.get_close_matches(str(value), choices, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    raise ValueError(
+        f"{owner}: unknown {name} {value!r}; choose one of "
+        f"{', '.join(map(repr, choices))}.{hint}"
+    )
+
+
+def check_transformation(value: Any, name: str, owner: str) -> None:
+    """Raise unless ``value`` has the ``init`` and ``update`` of a transformation."""
+    if callable(getattr(value, "init", None)) and callable(
+        getattr(value, "update", None)
+    ):
+        return
+    called = " Call it first: a factory is not a transformation."
+    raise TypeError(
+        f"{owner}: {name} must be an optax.GradientTransformation, got {value!r} of "
+        f"type {type(value).__name__}.{called if callable(value) else ''}"
+    )
+
+
+def check_params(params: Any, owner: str) -> None:
+    """Raise if ``update`` was called without the parameters."""
+    if params is None:
+        raise ValueError(
+            f"{owner} reads the parameters but got params=None: call "
+            "`update(updates, state, params)`."
+        )
+
+
+def one_mask(mask: Any, weight_decay_mask: Any, owner: str) -> Any:
+    """Return the mask, given by either of its two names."""
+    if mask is not None and weight_decay_mask is not None:
+        raise ValueError(
+            f"{owner}: mask={mask!r} and weight_decay_mask={weight_decay_mask!r} are "
+            "two names of one argument: pass only one of them."
+        )
+    return weight_decay_mask if mask is None else mask

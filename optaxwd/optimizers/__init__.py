@@ -1,0 +1,40 @@
+"""Complete optimizers, each only a chain, and the two builders that they stand on.
+
+This package imports ``transforms`` and below.
+"""
+
+from optaxwd.optimizers._adafactor import adafactorw as adafactorw
+from optaxwd.optimizers._adam import adam_l2 as adam_l2
+from optaxwd.optimizers._adam import adamw as adamw
+from optaxwd.optimizers._adam import nadamw as nadamw
+from optaxwd.optimizers._builders import decouple as decouple
+from optaxwd.optimizers._builders import with_weight_decay as with_weight_decay
+from optaxwd.optimizers._convert_state import convert_state as convert_state
+from optaxwd.optimizers._lion import lionw as lionw
+from optaxwd.optimizers._muon import muonw as muonw
+from optaxwd.optimizers._registry import OptimizerInfo as OptimizerInfo
+from optaxwd.optimizers._registry import create_optimizer as create_optimizer
+from optaxwd.optimizers._registry import list_optimizers as list_optimizers
+from optaxwd.optimizers._rmsprop import rmsprop_l2 as rmsprop_l2
+from optaxwd.optimizers._rmsprop import rmspropw as rmspropw
+from optaxwd.optimizers._sgd import sgd_l2 as sgd_l2
+from optaxwd.optimizers._sgd import sgdw as sgdw
+
+__all__ = [
+    "OptimizerInfo",
+    "adafactorw",
+    "adam_l2",
+    "adamw",
+    "convert_state",
+    "create_optimizer",
+    "decouple",
+    "lionw",
+    "list_optimizers",
+    "muonw",
+    "nadamw",
+    "rmsprop_l2",
+    "rmspropw",
+    "sgd_l2",
+    "sgdw",
+    "with_weight_decay",
+]

@@ -1,0 +1,113 @@
+"""Adafactor with decay that the learning rate reaches."""
+
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from optaxwd._typing import Coupling, Mask, ScalarOrSchedule
+from optaxwd.optimizers._builders import decouple
+from optaxwd.transforms import Penalty, scale_by_learning_rate
+
+
+def adafactorw(
+    learning_rate: ScalarOrSchedule,
+    min_dim_size_to_factor: int = 128,
+    decay_rate: jax.typing.ArrayLike = 0.8,
+    decay_offset: jax.typing.ArrayLike = 0,
+    multiply_by_parameter_scale: bool = True,
+    clipping_threshold: jax.typing.ArrayLike | None = 1.0,
+    momentum: jax.typing.ArrayLike | None = None,
+    dtype_momentum: Any = jnp.float32,
+    weight_decay: ScalarOrSchedule = 1e-4,
+    eps: jax.typing.ArrayLike = 1e-30,
+    factored: bool = True,
+    mask: Mask = None,
+    *,
+    coupling: Coupling = "learning_rate",
+    peak_learning_rate: Any = None,
+    cautious: bool = False,
+    penalty: str | Penalty = "l2",
+    anchor: Literal["init"] | optax.Params | None = None,
+    weight_decay_mask: Mask = None,
+) -> optax.GradientTransformationExtraArgs:
+    r"""Adafactor with weight decay: :func:`optax.adafactor` made to decay.
+
+    With Adafactor's step :math:`s_t`, which holds the learning rate and the scale of the
+    parameter,
+
+    .. math:: \theta \leftarrow \theta + s_t - \eta_t \lambda \theta
+
+    Optax's own ``weight_decay_rate`` is removed in every step whatever the learning
+    rate; that is ``coupling="constant"``. The parameter's scale never multiplies λ.
+
+    Args:
+      learning_rate: :math:`\eta_t`, a number, a scalar array or a schedule.
+      min_dim_size_to_factor: factor only arrays with two dimensions of this size.
+      decay_rate: exponent of the schedule of the second moment's rate.
+      decay_offset: step to start that schedule from, for fine-tuning.
+      multiply_by_parameter_scale: multiply each step by the RMS of its parameter.
+      clipping_threshold: largest RMS of a direction; ``None``: no clipping.
+      momentum: rate of a mean over the steps; ``None``: none.
+      dtype_momentum: dtype of that mean.
+      weight_decay: :math:`\lambda_t`, a number, a scalar array or a schedule.
+      eps: added to the squared gradients.
+      factored: keep row and column means instead of the whole second moment.
+      mask: which parameters decay; see :func:`add_decayed_weights`.
+      coupling: where decay enters; see :func:`with_weight_decay`, also for
+        ``peak_learning_rate``, ``cautious``, ``penalty`` and ``anchor``.
+      peak_learning_rate: the largest learning rate, for two of the couplings.
+      cautious: decay only where the step does not point away from the anchor.
+      penalty: what decay pulls on.
+      anchor: what parameters decay to.
+      weight_decay_mask: another name for ``mask``.
+
+    Returns:
+      A :class:`optax.GradientTransformationExtraArgs`.
+
+    Raises:
+      ValueError: as :func:`with_weight_decay`.
+      TypeError: likewise.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> import optaxwd
+      >>> tx = optaxwd.adafactorw(0.1, weight_decay=0.5)
+      >>> params = jnp.array([2.0])
+      >>> updates, _ = tx.update(jnp.array([0.0]), tx.init(params), params)
+      >>> round(float(updates[0]), 6)  # -0.1 * 0.5 * 2
+      -0.1
+
+    References:
+      Shazeer and Stern, `Adafactor: Adaptive Learning Rates with Sublinear Memory Cost
+      <https://arxiv.org/abs/1804.04235>`_, 2018.
+    """
+    clip, scale, mean = optax.identity(), optax.identity(), optax.identity()
+    if clipping_threshold is not None:
+        clip = optax.clip_by_block_rms(clipping_threshold)
+    if multiply_by_parameter_scale:
+        scale = optax.scale_by_param_block_rms()
+    if momentum is not None:
+        mean = optax.ema(momentum, debias=False, accumulator_dtype=dtype_momentum)
+    optimizer = optax.chain(
+        optax.scale_by_factored_rms(
+            factored, decay_rate, decay_offset, min_dim_size_to_factor, eps
+        ),
+        clip,
+        scale_by_learning_rate(learning_rate),
+        scale,
+        mean,
+    )
+    return decouple(
+        optimizer,
+        weight_decay,
+        learning_rate=learning_rate,
+        coupling=coupling,
+        peak_learning_rate=peak_learning_rate,
+        mask=mask,
+        cautious=cautious,
+        penalty=penalty,
+        anchor=anchor,
+        weight_decay_mask=weight_decay_mask,
+    )

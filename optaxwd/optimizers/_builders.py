@@ -1,0 +1,217 @@
+"""From a preconditioner, or from a finished optimizer, to one that decays."""
+
+from typing import Any, Literal
+
+import optax
+
+from optaxwd._checks import check_scalar_or_schedule, check_transformation, one_mask
+from optaxwd._typing import Coupling, Mask, ScalarOrSchedule
+from optaxwd.optimizers._couplings import (
+    check_coupling,
+    relative_learning_rate,
+    scheduled_product,
+)
+from optaxwd.transforms import Penalty, add_decayed_weights, scale_by_learning_rate
+
+
+def with_weight_decay(
+    preconditioner: optax.GradientTransformation,
+    learning_rate: ScalarOrSchedule,
+    weight_decay: ScalarOrSchedule,
+    *,
+    coupling: Coupling = "learning_rate",
+    peak_learning_rate: Any = None,
+    mask: Mask = None,
+    cautious: bool = False,
+    penalty: str | Penalty = "l2",
+    anchor: Literal["init"] | optax.Params | None = None,
+    weight_decay_mask: Mask = None,
+) -> optax.GradientTransformationExtraArgs:
+    r"""Make a complete optimizer from any ``scale_by_*``.
+
+    With :math:`u` the preconditioned direction, :math:`\eta_t` the learning rate and
+    :math:`R_t` the rate that the coupling sets,
+
+    .. math::
+
+        \theta \leftarrow \theta - \eta_t u
+            - R_t \, m \, g(u) \, \mathrm{pull}(\theta - a)
+
+    ================= ================================================= =============
+    coupling          :math:`R_t`                                       decay enters
+    ================= ================================================= =============
+    ``l2``            none: :math:`g \leftarrow g + \lambda\,\mathrm{pull}(\theta-a)` first of all
+    ``learning_rate`` :math:`\eta_t\lambda`                             before η
+    ``independent``   :math:`(\eta_t/\eta_\text{peak})\lambda`          after η
+    ``constant``      :math:`\lambda`                                   after η
+    ``corrected``     :math:`(\eta_t^2/\eta_\text{peak})\lambda`        before η
+    ================= ================================================= =============
+
+    Args:
+      preconditioner: what turns gradients into directions, such as
+        :func:`optax.scale_by_adam`; ``optax.identity()`` for SGD.
+      learning_rate: :math:`\eta_t \ge 0`, a number, a scalar array or a schedule of
+        the step count, which starts at 0.
+      weight_decay: :math:`\lambda_t \ge 0`, likewise; per step for ``independent`` and
+        ``constant``, per step and unit of learning rate for the others.
+      coupling: where decay enters and what it is tied to; see the table.
+      peak_learning_rate: :math:`\eta_\text{peak} > 0`, read by ``independent`` and
+        ``corrected`` and by no other coupling. Needed where ``learning_rate`` is a
+        schedule or an array; a number is its own peak.
+      mask: which parameters decay; see :func:`add_decayed_weights`.
+      cautious: decay only where the step does not point away from the anchor.
+      penalty: what decay pulls on; see :func:`add_decayed_weights`.
+      anchor: what parameters decay to; see :func:`add_decayed_weights`.
+      weight_decay_mask: another name for ``mask``.
+
+    Returns:
+      A :class:`optax.GradientTransformationExtraArgs`, a chain of three stages. Its
+      state has the same structure for numbers, arrays and schedules.
+
+    Raises:
+      ValueError: on an unknown coupling, a negative or NaN rate, a peak that is zero
+        or cannot be known, ``cautious`` with ``l2``, a mask of another structure.
+      TypeError: if ``preconditioner`` is not a transformation.
+
+    Examples:
+      Adam with decay tied to the shape of the schedule and not to its height:
+
+      >>> import jax.numpy as jnp
+      >>> import optax
+      >>> import optaxwd
+      >>> schedule = optax.linear_schedule(0.2, 0.0, 100)
+      >>> tx = optaxwd.with_weight_decay(
+      ...     optax.scale_by_adam(), schedule, 0.05,
+      ...     coupling="independent", peak_learning_rate=0.2,
+      ... )
+      >>> params = jnp.array([2.0])
+      >>> updates, _ = tx.update(jnp.array([0.0]), tx.init(params), params)
+      >>> round(float(updates[0]), 6)  # 0.2/0.2 * 0.05 * 2 in the first step
+      -0.1
+
+    References:
+      Loshchilov and Hutter, `Decoupled Weight Decay Regularization
+      <https://arxiv.org/abs/1711.05101>`_, 2019.
+
+      Defazio, `Why Gradients Rapidly Increase Near the End of Training
+      <https://arxiv.org/abs/2506.02285>`_, 2025, for ``corrected``.
+    """
+    owner = "with_weight_decay"
+    check_transformation(preconditioner, "preconditioner", owner)
+    check_scalar_or_schedule(learning_rate, "learning_rate", owner)
+    check_scalar_or_schedule(weight_decay, "weight_decay", owner)
+    check_coupling(coupling, cautious=cautious, owner=owner)
+    options = {
+        "mask": one_mask(mask, weight_decay_mask, owner),
+        "cautious": cautious,
+        "penalty": penalty,
+        "anchor": anchor,
+    }
+    to_step = scale_by_learning_rate(learning_rate)
+    if coupling in ("independent", "corrected"):
+        relative = relative_learning_rate(
+            learning_rate, peak_learning_rate, coupling=coupling, owner=owner
+        )
+        weight_decay = scheduled_product(weight_decay, relative)
+    if coupling in ("independent", "constant"):
+        decay = add_decayed_weights(weight_decay, after_learning_rate=True, **options)
+        return optax.chain(preconditioner, to_step, decay)
+    decay = add_decayed_weights(weight_decay, **options)
+    if coupling == "l2":
+        return optax.chain(decay, preconditioner, to_step)
+    return optax.chain(preconditioner, decay, to_step)
+
+
+def decouple(
+    optimizer: optax.GradientTransformation,
+    weight_decay: ScalarOrSchedule,
+    *,
+    learning_rate: ScalarOrSchedule | None = None,
+    coupling: Coupling = "learning_rate",
+    peak_learning_rate: Any = None,
+    mask: Mask = None,
+    cautious: bool = False,
+    penalty: str | Penalty = "l2",
+    anchor: Literal["init"] | optax.Params | None = None,
+    weight_decay_mask: Mask = None,
+) -> optax.GradientTransformationExtraArgs:
+    r"""Add weight decay to any finished optimizer.
+
+    The optimizer's step :math:`s` is taken as it is, and the decay of the parameters
+    before the step is subtracted from it:
+
+    .. math::
+
+        \theta \leftarrow \theta + s - R_t \, m \, g(-s) \, \mathrm{pull}(\theta - a)
+
+    with the :math:`R_t` of :func:`with_weight_decay`. ``coupling="l2"`` adds
+    :math:`\lambda\,\mathrm{pull}(\theta - a)` to the gradient that the optimizer gets.
+
+    Args:
+      optimizer: a complete optimizer without decay of its own, such as
+        ``optax.adabelief(1e-3)``.
+      weight_decay: :math:`\lambda_t \ge 0`, a number, a scalar array or a schedule of
+        the step count, which starts at 0.
+      learning_rate: the learning rate that ``optimizer`` was built with, number or
+        schedule. It cannot be read from the optimizer; all couplings but ``constant``
+        and ``l2`` need it.
+      coupling: what the decay is tied to; see :func:`with_weight_decay`.
+      peak_learning_rate: see :func:`with_weight_decay`.
+      mask: which parameters decay; see :func:`add_decayed_weights`.
+      cautious: decay only where the step does not point away from the anchor.
+      penalty: what decay pulls on; see :func:`add_decayed_weights`.
+      anchor: what parameters decay to; see :func:`add_decayed_weights`.
+      weight_decay_mask: another name for ``mask``.
+
+    Returns:
+      A :class:`optax.GradientTransformationExtraArgs`, a chain of two stages.
+
+    Raises:
+      ValueError: if the coupling needs a learning rate and none is given; otherwise as
+        :func:`with_weight_decay`.
+      TypeError: if ``optimizer`` is not a transformation.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> import optax
+      >>> import optaxwd
+      >>> tx = optaxwd.decouple(optax.adabelief(0.1), 0.5, learning_rate=0.1)
+      >>> params = jnp.array([2.0])
+      >>> updates, _ = tx.update(jnp.array([0.0]), tx.init(params), params)
+      >>> round(float(updates[0]), 6)  # -0.1 * 0.5 * 2
+      -0.1
+
+    References:
+      Loshchilov and Hutter, `Decoupled Weight Decay Regularization
+      <https://arxiv.org/abs/1711.05101>`_, 2019.
+    """
+    owner = "decouple"
+    check_transformation(optimizer, "optimizer", owner)
+    check_scalar_or_schedule(weight_decay, "weight_decay", owner)
+    check_coupling(coupling, cautious=cautious, owner=owner)
+    options = {
+        "mask": one_mask(mask, weight_decay_mask, owner),
+        "cautious": cautious,
+        "penalty": penalty,
+        "anchor": anchor,
+    }
+    if coupling == "l2":
+        return optax.chain(add_decayed_weights(weight_decay, **options), optimizer)
+    if coupling != "constant":
+        if learning_rate is None:
+            raise ValueError(
+                f"{owner}: coupling={coupling!r} ties the decay to the learning rate, "
+                "got learning_rate=None. Pass the one that the optimizer was built "
+                "with, or use coupling='constant'."
+            )
+        check_scalar_or_schedule(learning_rate, "learning_rate", owner)
+    rate = weight_decay
+    if coupling in ("learning_rate", "corrected"):
+        rate = scheduled_product(learning_rate, rate)
+    if coupling in ("independent", "corrected"):
+        relative = relative_learning_rate(
+            learning_rate, peak_learning_rate, coupling=coupling, owner=owner
+        )
+        rate = scheduled_product(rate, relative)
+    decay = add_decayed_weights(rate, after_learning_rate=True, **options)
+    return optax.chain(optimizer, decay)

@@ -1,0 +1,88 @@
+"""Lion with decoupled weight decay."""
+
+from typing import Any, Literal
+
+import jax
+import optax
+
+from optaxwd._checks import check_decay_factor
+from optaxwd._typing import Coupling, Mask, ScalarOrSchedule
+from optaxwd.optimizers._builders import with_weight_decay
+from optaxwd.transforms import Penalty
+
+
+def lionw(
+    learning_rate: ScalarOrSchedule,
+    b1: jax.typing.ArrayLike = 0.9,
+    b2: jax.typing.ArrayLike = 0.99,
+    mu_dtype: Any = None,
+    weight_decay: ScalarOrSchedule = 1e-3,
+    mask: Mask = None,
+    *,
+    coupling: Coupling = "learning_rate",
+    peak_learning_rate: Any = None,
+    cautious: bool = False,
+    penalty: str | Penalty = "l2",
+    anchor: Literal["init"] | optax.Params | None = None,
+    weight_decay_mask: Mask = None,
+) -> optax.GradientTransformationExtraArgs:
+    r"""Lion with decoupled weight decay; in place of :func:`optax.lion`.
+
+    .. math::
+
+        \theta &\leftarrow \theta - \eta_t \left(
+            \mathrm{sign}(\beta_1 m + (1-\beta_1) g) + \lambda \theta \right) \\
+        m &\leftarrow \beta_2 m + (1-\beta_2) g
+
+    Lion's learning rate is 3 to 10 times smaller than AdamW's, and λ as much larger for
+    the same decay per step.
+
+    Args:
+      learning_rate: :math:`\eta_t`, a number, a scalar array or a schedule.
+      b1: :math:`\beta_1` in [0, 1), the weight of the momentum in the direction.
+      b2: :math:`\beta_2` in [0, 1), rate of the momentum.
+      mu_dtype: dtype of the momentum; ``None``: that of the parameters.
+      weight_decay: :math:`\lambda_t`, a number, a scalar array or a schedule.
+      mask: which parameters decay; see :func:`add_decayed_weights`.
+      coupling: where decay enters; see :func:`with_weight_decay`, also for
+        ``peak_learning_rate``, ``cautious``, ``penalty`` and ``anchor``.
+      peak_learning_rate: the largest learning rate, for two of the couplings.
+      cautious: decay only where the step does not point away from the anchor.
+      penalty: what decay pulls on.
+      anchor: what parameters decay to.
+      weight_decay_mask: another name for ``mask``.
+
+    Returns:
+      A :class:`optax.GradientTransformationExtraArgs`.
+
+    Raises:
+      ValueError: as :func:`with_weight_decay`.
+      TypeError: likewise.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> import optaxwd
+      >>> tx = optaxwd.lionw(0.1, weight_decay=0.5)
+      >>> params = jnp.array([2.0])
+      >>> updates, _ = tx.update(jnp.array([0.3]), tx.init(params), params)
+      >>> round(float(updates[0]), 6)  # -0.1 * (1 + 0.5 * 2)
+      -0.2
+
+    References:
+      Chen et al., `Symbolic Discovery of Optimization Algorithms
+      <https://arxiv.org/abs/2302.06675>`_, 2023.
+    """
+    for name, value in (("b1", b1), ("b2", b2)):
+        check_decay_factor(value, name, "lionw")
+    return with_weight_decay(
+        optax.scale_by_lion(b1, b2, mu_dtype),
+        learning_rate,
+        weight_decay,
+        coupling=coupling,
+        peak_learning_rate=peak_learning_rate,
+        mask=mask,
+        cautious=cautious,
+        penalty=penalty,
+        anchor=anchor,
+        weight_decay_mask=weight_decay_mask,
+    )

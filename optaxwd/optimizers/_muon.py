@@ -1,0 +1,181 @@
+"""Muon with decoupled weight decay, for its matrices and for the rest."""
+
+from typing import Any, Literal
+
+import jax
+import optax
+import optax.contrib
+
+from optaxwd._checks import one_mask
+from optaxwd._typing import Coupling, Mask, ScalarOrSchedule
+from optaxwd.optimizers._builders import with_weight_decay
+from optaxwd.transforms import Penalty, scale_by_adam
+
+
+def muonw(
+    learning_rate: ScalarOrSchedule,
+    ns_coeffs: Any = (3.4445, -4.7750, 2.0315),
+    ns_steps: jax.typing.ArrayLike = 5,
+    beta: jax.typing.ArrayLike = 0.95,
+    eps: jax.typing.ArrayLike = 1e-8,
+    weight_decay: ScalarOrSchedule = 0.1,
+    mask: Mask = None,
+    mu_dtype: Any = None,
+    *,
+    nesterov: bool = True,
+    adaptive: bool = False,
+    preconditioning: str = "frobenius",
+    adam_b1: jax.typing.ArrayLike = 0.9,
+    adam_b2: jax.typing.ArrayLike = 0.999,
+    adam_eps_root: jax.typing.ArrayLike = 0.0,
+    adam_weight_decay: ScalarOrSchedule = 0.0,
+    adam_learning_rate: ScalarOrSchedule | None = None,
+    adam_peak_learning_rate: Any = None,
+    muon_weight_dimension_numbers: Any = None,
+    consistent_rms: jax.typing.ArrayLike | None = None,
+    coupling: Coupling = "learning_rate",
+    peak_learning_rate: Any = None,
+    cautious: bool = False,
+    penalty: str | Penalty = "l2",
+    anchor: Literal["init"] | optax.Params | None = None,
+    weight_decay_mask: Mask = None,
+) -> optax.GradientTransformationExtraArgs:
+    r"""Muon with decoupled weight decay; in place of ``optax.contrib.muon``.
+
+    Matrices take the orthogonalised momentum as direction, scaled by their shape; all
+    other parameters take Adam's:
+
+    .. math::
+
+        \theta \leftarrow \theta - \eta_t \left(
+            c(\text{shape}) \, \mathrm{orth}(m) + \lambda \theta \right)
+
+    The shape's factor c never multiplies the decay. Two groups, two λ: as in Optax,
+    parameters that are not matrices do not decay unless ``adam_weight_decay`` says so.
+
+    Args:
+      learning_rate: :math:`\eta_t`, a number, a scalar array or a schedule.
+      ns_coeffs: coefficients of the Newton-Schulz iteration.
+      ns_steps: number of its steps.
+      beta: rate in [0, 1) of the momentum.
+      eps: added to denominators, of Adam's part too.
+      weight_decay: :math:`\lambda_t` of the matrices, a number, a scalar array or a
+        schedule. The default is that of Liu et al.; Optax's is 0.
+      mask: which parameters decay, in both groups; see :func:`add_decayed_weights`.
+      mu_dtype: dtype of the momentum; ``None``: that of the parameters.
+      nesterov: use Nesterov momentum, in both groups.
+      adaptive: scale directions by the dual norm of the momentum.
+      preconditioning: what precedes the iteration; from optax 0.2.7 on also
+        ``"spectral"``, ``"aol"``, ``"schatten"``.
+      adam_b1: Adam's ``b1``.
+      adam_b2: Adam's ``b2``.
+      adam_eps_root: Adam's ``eps_root``.
+      adam_weight_decay: :math:`\lambda_t` of the parameters that are not matrices.
+      adam_learning_rate: their learning rate; ``None``: ``learning_rate``.
+      adam_peak_learning_rate: the largest ``adam_learning_rate``, where that is given.
+      muon_weight_dimension_numbers: which parameters are matrices and along which
+        axes, as in ``optax.contrib.muon``; ``None``: those with two dimensions.
+      consistent_rms: RMS to scale directions to, from optax 0.2.7 on; ``None``: scale
+        by the root of the aspect ratio.
+      coupling: where decay enters; see :func:`with_weight_decay`, also for
+        ``peak_learning_rate``, ``cautious``, ``penalty`` and ``anchor``.
+      peak_learning_rate: the largest learning rate, for two of the couplings.
+      cautious: decay only where the step does not point away from the anchor.
+      penalty: what decay pulls on.
+      anchor: what parameters decay to.
+      weight_decay_mask: another name for ``mask``.
+
+    Returns:
+      A :class:`optax.GradientTransformationExtraArgs`.
+
+    Raises:
+      ValueError: as :func:`with_weight_decay`.
+      TypeError: likewise.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> import optaxwd
+      >>> tx = optaxwd.muonw(0.1, weight_decay=0.5)
+      >>> params = {"kernel": jnp.eye(2), "bias": jnp.ones(2)}
+      >>> grads = {"kernel": jnp.zeros((2, 2)), "bias": jnp.zeros(2)}
+      >>> updates, _ = tx.update(grads, tx.init(params), params)
+      >>> round(float(updates["kernel"][0, 0]), 6), abs(float(updates["bias"][0]))
+      (-0.05, 0.0)
+
+    References:
+      Jordan et al., `Muon: An Optimizer for Hidden Layers in Neural Networks
+      <https://kellerjordan.github.io/posts/muon/>`_, 2024.
+
+      Liu et al., `Muon is Scalable for LLM Training
+      <https://arxiv.org/abs/2502.16982>`_, 2025.
+    """
+    newer = {
+        name: value
+        for name, value, default in (
+            ("preconditioning", preconditioning, "frobenius"),
+            ("consistent_rms", consistent_rms, None),
+        )
+        if value is not default and value != default
+    }
+    # A learning rate of -1 leaves the ascent direction: with_weight_decay scales it.
+    orthogonalise = optax.contrib.muon(
+        -1.0,
+        ns_coeffs=ns_coeffs,
+        ns_steps=ns_steps,
+        beta=beta,
+        eps=eps,
+        mu_dtype=mu_dtype,
+        nesterov=nesterov,
+        adaptive=adaptive,
+        muon_weight_dimension_numbers=muon_weight_dimension_numbers,
+        **newer,
+    )
+    adam = scale_by_adam(
+        adam_b1, adam_b2, eps, adam_eps_root, mu_dtype, nesterov=nesterov
+    )
+    if adam_learning_rate is None:
+        adam_learning_rate = learning_rate
+        adam_peak_learning_rate = peak_learning_rate
+    options: dict[str, Any] = {
+        "coupling": coupling,
+        "mask": one_mask(mask, weight_decay_mask, "muonw"),
+        "cautious": cautious,
+        "penalty": penalty,
+        "anchor": anchor,
+    }
+    return optax.partition(
+        {
+            "muon": with_weight_decay(
+                orthogonalise,
+                learning_rate,
+                weight_decay,
+                peak_learning_rate=peak_learning_rate,
+                **options,
+            ),
+            "adam": with_weight_decay(
+                adam,
+                adam_learning_rate,
+                adam_weight_decay,
+                peak_learning_rate=adam_peak_learning_rate,
+                **options,
+            ),
+        },
+        lambda params: _groups(params, muon_weight_dimension_numbers),
+    )
+
+
+def _groups(params: optax.Params, dimension_numbers: Any) -> Any:
+    """Label each parameter as Optax's Muon does: ``"muon"`` or ``"adam"``."""
+    if dimension_numbers is None:
+        return jax.tree.map(lambda x: "muon" if x.ndim == 2 else "adam", params)
+    if callable(dimension_numbers):
+        dimension_numbers = dimension_numbers(params)
+
+    def label(numbers: Any, subtree: Any) -> Any:
+        group = "adam" if numbers is None else "muon"
+        return jax.tree.map(lambda _: group, subtree)
+
+    def is_numbers(node: Any) -> bool:
+        return node is None or isinstance(node, optax.contrib.MuonDimensionNumbers)
+
+    return jax.tree.map(label, dimension_numbers, params, is_leaf=is_numbers)

@@ -1,0 +1,129 @@
+"""Optimizers by name, with what each is and where it comes from."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import optax
+
+from optaxwd._checks import check_choice
+from optaxwd.optimizers._adafactor import adafactorw
+from optaxwd.optimizers._adam import adam_l2, adamw, nadamw
+from optaxwd.optimizers._lion import lionw
+from optaxwd.optimizers._muon import muonw
+from optaxwd.optimizers._rmsprop import rmsprop_l2, rmspropw
+from optaxwd.optimizers._sgd import sgd_l2, sgdw
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerInfo:
+    """What :func:`list_optimizers` tells of an optimizer.
+
+    Attributes:
+      name: the name that :func:`create_optimizer` takes.
+      factory: the function that builds it.
+      description: one line.
+      reference: author, year and link.
+
+    Examples:
+      >>> import optaxwd
+      >>> optaxwd.list_optimizers()["sgdw"].factory is optaxwd.sgdw
+      True
+    """
+
+    name: str
+    factory: Callable[..., optax.GradientTransformationExtraArgs]
+    description: str
+    reference: str
+
+
+_ADAM = "Kingma and Ba, 2015, https://arxiv.org/abs/1412.6980"
+_DECOUPLED = "Loshchilov and Hutter, 2019, https://arxiv.org/abs/1711.05101"
+_RMSPROP = (
+    "Tieleman and Hinton, 2012, "
+    "https://www.cs.toronto.edu/~hinton/coursera/lecture6/lec6.pdf"
+)
+
+_REGISTRY = {
+    factory.__name__: OptimizerInfo(factory.__name__, factory, description, reference)
+    for factory, description, reference in (
+        (
+            adafactorw,
+            "Adafactor with decoupled decay that the learning rate reaches.",
+            "Shazeer and Stern, 2018, https://arxiv.org/abs/1804.04235",
+        ),
+        (adam_l2, "Adam on the loss plus an L2 penalty: not weight decay.", _ADAM),
+        (adamw, "Adam with decoupled decay.", _DECOUPLED),
+        (
+            lionw,
+            "Sign of an interpolated momentum, with decoupled decay.",
+            "Chen et al., 2023, https://arxiv.org/abs/2302.06675",
+        ),
+        (
+            muonw,
+            "Orthogonalised momentum for matrices, Adam for the rest, decoupled decay.",
+            "Liu et al., 2025, https://arxiv.org/abs/2502.16982",
+        ),
+        (
+            nadamw,
+            "Adam with Nesterov momentum and decoupled decay.",
+            "Dozat, 2016, https://openreview.net/pdf?id=OM0jvwB8jIp57ZJjtNEZ",
+        ),
+        (rmsprop_l2, "RMSProp on the loss plus an L2 penalty.", _RMSPROP),
+        (rmspropw, "RMSProp with decoupled decay.", _RMSPROP),
+        (
+            sgd_l2,
+            "SGD with momentum on the loss plus an L2 penalty.",
+            "Krogh and Hertz, 1991, https://proceedings.neurips.cc/paper/1991",
+        ),
+        (sgdw, "SGD with momentum and decoupled decay.", _DECOUPLED),
+    )
+}
+
+
+def list_optimizers() -> dict[str, OptimizerInfo]:
+    """Return every optimizer by name, in alphabetical order.
+
+    Returns:
+      A new dict from name to :class:`OptimizerInfo`.
+
+    Examples:
+      >>> import optaxwd
+      >>> for info in list(optaxwd.list_optimizers().values())[:3]:
+      ...     print(f"{info.name}: {info.description}")
+      adafactorw: Adafactor with decoupled decay that the learning rate reaches.
+      adam_l2: Adam on the loss plus an L2 penalty: not weight decay.
+      adamw: Adam with decoupled decay.
+    """
+    return dict(_REGISTRY)
+
+
+def create_optimizer(
+    name: str, *args: Any, **kwargs: Any
+) -> optax.GradientTransformationExtraArgs:
+    """Build an optimizer by its name, for configuration files.
+
+    Args:
+      name: one of :func:`list_optimizers`.
+      *args: positional arguments of that optimizer; the learning rate comes first.
+      **kwargs: its keyword arguments.
+
+    Returns:
+      A :class:`optax.GradientTransformationExtraArgs`.
+
+    Raises:
+      ValueError: if there is no optimizer of that name, with the nearest one.
+      TypeError: if the optimizer does not take one of the arguments.
+
+    Examples:
+      >>> import optaxwd
+      >>> tx = optaxwd.create_optimizer("adamw", 1e-3, weight_decay=0.1)
+      >>> optaxwd.create_optimizer("adamW", 1e-3)
+      Traceback (most recent call last):
+      ...
+      ValueError: create_optimizer: unknown name 'adamW'; choose one of \
+'adafactorw', 'adam_l2', 'adamw', 'lionw', 'muonw', 'nadamw', 'rmsprop_l2', \
+'rmspropw', 'sgd_l2', 'sgdw'. Did you mean 'adamw'?
+    """
+    check_choice(name, _REGISTRY, "name", "create_optimizer")
+    return _REGISTRY[name].factory(*args, **kwargs)

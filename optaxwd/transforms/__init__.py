@@ -1,0 +1,31 @@
+"""Gradient transformations, one idea per file.
+
+Each takes updates and returns updates; none knows of a complete optimizer. This
+package imports ``rules``, ``schedules``, ``tree`` and below.
+"""
+
+from optaxwd.transforms._adam import scale_by_adam as scale_by_adam
+from optaxwd.transforms._decay import AddDecayedWeightsState as AddDecayedWeightsState
+from optaxwd.transforms._decay import add_decayed_weights as add_decayed_weights
+from optaxwd.transforms._learning_rate import (
+    ScaleByLearningRateState as ScaleByLearningRateState,
+)
+from optaxwd.transforms._learning_rate import (
+    scale_by_learning_rate as scale_by_learning_rate,
+)
+from optaxwd.transforms._nadam import ScaleByNadamState as ScaleByNadamState
+from optaxwd.transforms._nadam import scale_by_nadam as scale_by_nadam
+from optaxwd.transforms._penalties import Penalty as Penalty
+from optaxwd.transforms._penalties import huber as huber
+
+__all__ = [
+    "AddDecayedWeightsState",
+    "Penalty",
+    "ScaleByLearningRateState",
+    "ScaleByNadamState",
+    "add_decayed_weights",
+    "huber",
+    "scale_by_adam",
+    "scale_by_learning_rate",
+    "scale_by_nadam",
+]

@@ -1,0 +1,89 @@
+"""Adam's preconditioner: Optax's, with a state that keeps its dtypes."""
+
+from typing import Any
+
+import jax
+import optax
+
+from optaxwd._checks import check_decay_factor, check_scalar
+
+
+def scale_by_adam(
+    b1: jax.typing.ArrayLike = 0.9,
+    b2: jax.typing.ArrayLike = 0.999,
+    eps: jax.typing.ArrayLike = 1e-8,
+    eps_root: jax.typing.ArrayLike = 0.0,
+    mu_dtype: Any = None,
+    *,
+    nesterov: bool = False,
+) -> optax.GradientTransformationExtraArgs:
+    r"""Divide the mean of the gradients by the root of their mean square.
+
+    .. math::
+
+        m &\leftarrow \beta_1 m + (1 - \beta_1) g, \quad
+        v \leftarrow \beta_2 v + (1 - \beta_2) g^2 \\
+        u &= \frac{m / (1 - \beta_1^t)}
+                  {\sqrt{v / (1 - \beta_2^t) + \epsilon_\text{root}} + \epsilon}
+
+    with t from 1 for the first update. Signature, numbers and state are those of
+    :func:`optax.scale_by_adam`, which does the work. Two things are better here. The
+    moments keep the dtypes they were initialised with: in Optax, ``b1`` or ``b2`` as
+    float32 arrays (a sweep, ``inject_hyperparams``) turn bfloat16 moments into float32
+    at the first update, which recompiles a jitted step and breaks ``lax.scan``. And
+    values that can only give NaN are refused.
+
+    Args:
+      b1: :math:`\beta_1` in [0, 1), rate of the mean of gradients.
+      b2: :math:`\beta_2` in [0, 1), rate of the mean of squared gradients.
+      eps: :math:`\epsilon \ge 0`, added outside the root.
+      eps_root: :math:`\epsilon_\text{root} \ge 0`, added inside the root.
+      mu_dtype: dtype of ``mu``; ``None``: that of the parameters.
+      nesterov: use Nesterov's look-ahead for the mean, as in :func:`optax.nadam`.
+
+    Returns:
+      A :class:`optax.GradientTransformationExtraArgs` with an
+      :class:`optax.ScaleByAdamState` (``count``, int32; ``mu``, ``nu``, shaped like
+      the parameters).
+
+    Raises:
+      ValueError: if ``b1`` or ``b2`` is not in [0, 1), or ``eps`` or ``eps_root`` is
+        negative or NaN.
+
+    Examples:
+      The first direction is the sign of the gradient, whatever its size:
+
+      >>> import jax.numpy as jnp
+      >>> import optaxwd
+      >>> tx = optaxwd.scale_by_adam()
+      >>> params = jnp.zeros(2)
+      >>> direction, _ = tx.update(jnp.array([0.01, -100.0]), tx.init(params))
+      >>> [round(float(u), 4) for u in direction]
+      [1.0, -1.0]
+
+    References:
+      Kingma and Ba, `Adam: A Method for Stochastic Optimization
+      <https://arxiv.org/abs/1412.6980>`_, 2015.
+
+      Dozat, `Incorporating Nesterov Momentum into Adam
+      <https://openreview.net/pdf?id=OM0jvwB8jIp57ZJjtNEZ>`_, 2016.
+    """
+    for name, value in (("b1", b1), ("b2", b2)):
+        check_decay_factor(value, name, "scale_by_adam")
+    for name, value in (("eps", eps), ("eps_root", eps_root)):
+        check_scalar(value, name, "scale_by_adam")
+    inner = optax.scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
+
+    def update(
+        updates: optax.Updates,
+        state: optax.ScaleByAdamState,
+        params: optax.Params | None = None,
+        **extra_args: Any,
+    ) -> tuple[optax.Updates, optax.ScaleByAdamState]:
+        del params, extra_args
+        updates, new = inner.update(updates, state)
+        mu = optax.tree.cast_like(new.mu, state.mu)
+        nu = optax.tree.cast_like(new.nu, state.nu)
+        return updates, new._replace(mu=mu, nu=nu)
+
+    return optax.GradientTransformationExtraArgs(inner.init, update)

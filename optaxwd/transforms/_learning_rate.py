@@ -1,0 +1,82 @@
+"""The learning rate, in a state whose structure is always the same."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from optaxwd._checks import check_scalar_or_schedule
+from optaxwd._typing import ScalarOrSchedule
+
+
+class ScaleByLearningRateState(NamedTuple):
+    """State of :func:`scale_by_learning_rate`.
+
+    Attributes:
+      learning_rate_count: number of updates seen so far; shape ``()``, dtype int32.
+    """
+
+    learning_rate_count: jax.typing.ArrayLike
+
+
+def scale_by_learning_rate(
+    learning_rate: ScalarOrSchedule,
+) -> optax.GradientTransformationExtraArgs:
+    r"""Turn ascent directions into descent steps: :math:`s = -\eta_t u`.
+
+    The numbers are those of :func:`optax.scale_by_learning_rate`. The state is not:
+    Optax's is empty for a number and holds a count for a schedule, so that going from
+    one to the other breaks a checkpoint. This one always holds the count.
+
+    Args:
+      learning_rate: :math:`\eta_t \ge 0`, a number, a scalar array or a schedule of
+        the step count, which starts at 0.
+
+    Returns:
+      A :class:`optax.GradientTransformationExtraArgs`. Updates keep structure and
+      shapes; an array of a wider dtype promotes them, a schedule does not.
+
+    Raises:
+      ValueError: if ``learning_rate`` is negative, NaN or not a scalar.
+      TypeError: if it is not a number, an array or a schedule.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> import optaxwd
+      >>> tx = optaxwd.scale_by_learning_rate(lambda count: 0.1 / (count + 1))
+      >>> state = tx.init(None)
+      >>> for _ in range(2):
+      ...     updates, state = tx.update(jnp.array([2.0]), state)
+      ...     print(round(float(updates[0]), 6))
+      -0.2
+      -0.1
+
+    References:
+      Robbins and Monro, `A Stochastic Approximation Method
+      <https://doi.org/10.1214/aoms/1177729586>`_, 1951.
+    """
+    check_scalar_or_schedule(learning_rate, "learning_rate", "scale_by_learning_rate")
+
+    def init(params: optax.Params) -> ScaleByLearningRateState:
+        del params
+        return ScaleByLearningRateState(jnp.zeros([], jnp.int32))
+
+    def update(
+        updates: optax.Updates,
+        state: ScaleByLearningRateState,
+        params: optax.Params | None = None,
+        **extra_args: Any,
+    ) -> tuple[optax.Updates, ScaleByLearningRateState]:
+        del params, extra_args
+        if callable(learning_rate):
+            step_size = -learning_rate(state.learning_rate_count)
+            updates = jax.tree.map(
+                lambda u: jnp.asarray(step_size, dtype=u.dtype) * u, updates
+            )
+        else:
+            updates = jax.tree.map(lambda u: -learning_rate * u, updates)
+        count = optax.safe_increment(state.learning_rate_count)
+        return updates, ScaleByLearningRateState(count)
+
+    return optax.GradientTransformationExtraArgs(init, update)

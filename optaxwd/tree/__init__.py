@@ -1,0 +1,20 @@
+"""Pytrees: one canonical path per leaf, and trees matched by those paths.
+
+A path is the same whatever holds the leaf: a dict, a list, an attribute, or a Flax
+NNX ``Variable``, whose own ``value`` is not part of it. This package imports jax and
+``numerics`` only.
+"""
+
+from optaxwd.tree._match import broadcast_prefix as broadcast_prefix
+from optaxwd.tree._paths import Path as Path
+from optaxwd.tree._paths import is_inexact as is_inexact
+from optaxwd.tree._paths import leaves_with_paths as leaves_with_paths
+from optaxwd.tree._paths import path_string as path_string
+
+__all__ = [
+    "Path",
+    "broadcast_prefix",
+    "is_inexact",
+    "leaves_with_paths",
+    "path_string",
+]
