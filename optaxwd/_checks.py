@@ -7,6 +7,7 @@ from numbers import Number
 from typing import Any
 
 import jax
+import jax.core
 import numpy as np
 
 from optaxwd._typing import ScalarOrSchedule
@@ -33,7 +34,7 @@ def check_scalar(value: Any, name: str, owner: str) -> None:
     if is_array and value.ndim != 0:
         raise ValueError(
             f"{owner}: {name} must be a scalar, got an array of shape {value.shape}. "
-            "For a different value per parameter use `mask`; for a sweep use `jax.vmap`."
+            "To choose parameters use `mask`; for a sweep use `jax.vmap`."
         )
     if isinstance(value, jax.core.Tracer):
         return
@@ -68,7 +69,7 @@ def check_choice(value: Any, choices: Iterable[str], name: str, owner: str) -> N
     choices = tuple(choices)
     if isinstance(value, str) and value in choices:
         return
-    close = difflib.get_close_matches(str(value), choices, n=1)
+    close = difflib.get_close_matches(str(value).lower(), choices, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     raise ValueError(
         f"{owner}: unknown {name} {value!r}; choose one of "
@@ -89,13 +90,14 @@ def check_transformation(value: Any, name: str, owner: str) -> None:
     )
 
 
-def check_params(params: Any, owner: str) -> None:
-    """Raise if ``update`` was called without the parameters."""
+def check_params(params: Any, owner: str) -> Any:
+    """Return the parameters, or raise if ``update`` was called without them."""
     if params is None:
         raise ValueError(
             f"{owner} reads the parameters but got params=None: call "
             "`update(updates, state, params)`."
         )
+    return params
 
 
 def one_mask(mask: Any, weight_decay_mask: Any, owner: str) -> Any:

@@ -2,11 +2,10 @@
 
 from typing import Any, Literal
 
-import jax
 import jax.numpy as jnp
 import optax
 
-from optaxwd._typing import Coupling, Mask, ScalarOrSchedule
+from optaxwd._typing import Coupling, Mask, Scalar, ScalarOrSchedule
 from optaxwd.optimizers._builders import decouple
 from optaxwd.transforms import Penalty, scale_by_learning_rate
 
@@ -14,14 +13,14 @@ from optaxwd.transforms import Penalty, scale_by_learning_rate
 def adafactorw(
     learning_rate: ScalarOrSchedule,
     min_dim_size_to_factor: int = 128,
-    decay_rate: jax.typing.ArrayLike = 0.8,
-    decay_offset: jax.typing.ArrayLike = 0,
+    decay_rate: Scalar = 0.8,
+    decay_offset: Scalar = 0,
     multiply_by_parameter_scale: bool = True,
-    clipping_threshold: jax.typing.ArrayLike | None = 1.0,
-    momentum: jax.typing.ArrayLike | None = None,
+    clipping_threshold: Scalar | None = 1.0,
+    momentum: Scalar | None = None,
     dtype_momentum: Any = jnp.float32,
     weight_decay: ScalarOrSchedule = 1e-4,
-    eps: jax.typing.ArrayLike = 1e-30,
+    eps: Scalar = 1e-30,
     factored: bool = True,
     mask: Mask = None,
     *,
@@ -34,8 +33,8 @@ def adafactorw(
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adafactor with weight decay: :func:`optax.adafactor` made to decay.
 
-    With Adafactor's step :math:`s_t`, which holds the learning rate and the scale of the
-    parameter,
+    With Adafactor's step :math:`s_t`, which holds the learning rate and the scale of
+    the parameter,
 
     .. math:: \theta \leftarrow \theta + s_t - \eta_t \lambda \theta
 

@@ -2,20 +2,19 @@
 
 from typing import Any, Literal
 
-import jax
 import optax
 
-from optaxwd._typing import Coupling, Mask, ScalarOrSchedule
+from optaxwd._typing import Coupling, Mask, Scalar, ScalarOrSchedule
 from optaxwd.optimizers._builders import with_weight_decay
 from optaxwd.transforms import Penalty, scale_by_adam, scale_by_nadam
 
 
 def adamw(
     learning_rate: ScalarOrSchedule,
-    b1: jax.typing.ArrayLike = 0.9,
-    b2: jax.typing.ArrayLike = 0.999,
-    eps: jax.typing.ArrayLike = 1e-8,
-    eps_root: jax.typing.ArrayLike = 0.0,
+    b1: Scalar = 0.9,
+    b2: Scalar = 0.999,
+    eps: Scalar = 1e-8,
+    eps_root: Scalar = 0.0,
     mu_dtype: Any = None,
     weight_decay: ScalarOrSchedule = 1e-4,
     mask: Mask = None,
@@ -93,10 +92,10 @@ def adamw(
 
 def adam_l2(
     learning_rate: ScalarOrSchedule,
-    b1: jax.typing.ArrayLike = 0.9,
-    b2: jax.typing.ArrayLike = 0.999,
-    eps: jax.typing.ArrayLike = 1e-8,
-    eps_root: jax.typing.ArrayLike = 0.0,
+    b1: Scalar = 0.9,
+    b2: Scalar = 0.999,
+    eps: Scalar = 1e-8,
+    eps_root: Scalar = 0.0,
     mu_dtype: Any = None,
     weight_decay: ScalarOrSchedule = 1e-4,
     mask: Mask = None,
@@ -163,15 +162,15 @@ def adam_l2(
 
 def nadamw(
     learning_rate: ScalarOrSchedule,
-    b1: jax.typing.ArrayLike = 0.9,
-    b2: jax.typing.ArrayLike = 0.999,
-    eps: jax.typing.ArrayLike = 1e-8,
-    eps_root: jax.typing.ArrayLike = 0.0,
+    b1: Scalar = 0.9,
+    b2: Scalar = 0.999,
+    eps: Scalar = 1e-8,
+    eps_root: Scalar = 0.0,
     mu_dtype: Any = None,
     weight_decay: ScalarOrSchedule = 1e-4,
     mask: Mask = None,
     *,
-    momentum_decay: jax.typing.ArrayLike | None = None,
+    momentum_decay: Scalar | None = None,
     coupling: Coupling = "learning_rate",
     peak_learning_rate: Any = None,
     cautious: bool = False,

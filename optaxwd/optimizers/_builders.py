@@ -4,10 +4,17 @@ from typing import Any, Literal
 
 import optax
 
-from optaxwd._checks import check_scalar_or_schedule, check_transformation, one_mask
+from optaxwd._checks import (
+    check_params,
+    check_scalar_or_schedule,
+    check_transformation,
+    one_mask,
+)
 from optaxwd._typing import Coupling, Mask, ScalarOrSchedule
 from optaxwd.optimizers._couplings import (
+    RELATIVE,
     check_coupling,
+    check_peak,
     relative_learning_rate,
     scheduled_product,
 )
@@ -37,15 +44,16 @@ def with_weight_decay(
         \theta \leftarrow \theta - \eta_t u
             - R_t \, m \, g(u) \, \mathrm{pull}(\theta - a)
 
-    ================= ================================================= =============
-    coupling          :math:`R_t`                                       decay enters
-    ================= ================================================= =============
-    ``l2``            none: :math:`g \leftarrow g + \lambda\,\mathrm{pull}(\theta-a)` first of all
-    ``learning_rate`` :math:`\eta_t\lambda`                             before η
-    ``independent``   :math:`(\eta_t/\eta_\text{peak})\lambda`          after η
-    ``constant``      :math:`\lambda`                                   after η
-    ``corrected``     :math:`(\eta_t^2/\eta_\text{peak})\lambda`        before η
-    ================= ================================================= =============
+    ================= =============================================
+    coupling          :math:`R_t`
+    ================= =============================================
+    ``l2``            0, and :math:`g + \lambda\,m\,\mathrm{pull}` is
+                      what the preconditioner gets
+    ``learning_rate`` :math:`\eta_t\lambda`
+    ``independent``   :math:`(\eta_t/\eta_\text{peak})\lambda`
+    ``constant``      :math:`\lambda`
+    ``corrected``     :math:`(\eta_t^2/\eta_\text{peak})\lambda`
+    ================= =============================================
 
     Args:
       preconditioner: what turns gradients into directions, such as
@@ -101,6 +109,7 @@ def with_weight_decay(
     check_scalar_or_schedule(learning_rate, "learning_rate", owner)
     check_scalar_or_schedule(weight_decay, "weight_decay", owner)
     check_coupling(coupling, cautious=cautious, owner=owner)
+    check_peak(learning_rate, peak_learning_rate, coupling=coupling, owner=owner)
     options = {
         "mask": one_mask(mask, weight_decay_mask, owner),
         "cautious": cautious,
@@ -108,18 +117,16 @@ def with_weight_decay(
         "anchor": anchor,
     }
     to_step = scale_by_learning_rate(learning_rate)
-    if coupling in ("independent", "corrected"):
-        relative = relative_learning_rate(
-            learning_rate, peak_learning_rate, coupling=coupling, owner=owner
-        )
+    if coupling in RELATIVE:
+        relative = relative_learning_rate(learning_rate, peak_learning_rate)
         weight_decay = scheduled_product(weight_decay, relative)
     if coupling in ("independent", "constant"):
         decay = add_decayed_weights(weight_decay, after_learning_rate=True, **options)
-        return optax.chain(preconditioner, to_step, decay)
+        return _chain(preconditioner, to_step, decay, owner=owner)
     decay = add_decayed_weights(weight_decay, **options)
     if coupling == "l2":
-        return optax.chain(decay, preconditioner, to_step)
-    return optax.chain(preconditioner, decay, to_step)
+        return _chain(decay, preconditioner, to_step, owner=owner)
+    return _chain(preconditioner, decay, to_step, owner=owner)
 
 
 def decouple(
@@ -196,7 +203,9 @@ def decouple(
         "anchor": anchor,
     }
     if coupling == "l2":
-        return optax.chain(add_decayed_weights(weight_decay, **options), optimizer)
+        decay = add_decayed_weights(weight_decay, **options)
+        return _chain(decay, optimizer, owner=owner)
+    rate = weight_decay
     if coupling != "constant":
         if learning_rate is None:
             raise ValueError(
@@ -205,13 +214,29 @@ def decouple(
                 "with, or use coupling='constant'."
             )
         check_scalar_or_schedule(learning_rate, "learning_rate", owner)
-    rate = weight_decay
-    if coupling in ("learning_rate", "corrected"):
-        rate = scheduled_product(learning_rate, rate)
-    if coupling in ("independent", "corrected"):
-        relative = relative_learning_rate(
-            learning_rate, peak_learning_rate, coupling=coupling, owner=owner
-        )
-        rate = scheduled_product(rate, relative)
+        check_peak(learning_rate, peak_learning_rate, coupling=coupling, owner=owner)
+        if coupling in ("learning_rate", "corrected"):
+            rate = scheduled_product(learning_rate, rate)
+        if coupling in RELATIVE:
+            relative = relative_learning_rate(learning_rate, peak_learning_rate)
+            rate = scheduled_product(rate, relative)
     decay = add_decayed_weights(rate, after_learning_rate=True, **options)
-    return optax.chain(optimizer, decay)
+    return _chain(optimizer, decay, owner=owner)
+
+
+def _chain(
+    *stages: optax.GradientTransformation, owner: str
+) -> optax.GradientTransformationExtraArgs:
+    """Chain ``stages``, which read the parameters, under an error that says so."""
+    chain = optax.chain(*stages)
+
+    def update(
+        updates: optax.Updates,
+        state: Any,
+        params: optax.Params | None = None,
+        **extra_args: Any,
+    ) -> tuple[optax.Updates, Any]:
+        check_params(params, owner)
+        return chain.update(updates, state, params, **extra_args)
+
+    return optax.GradientTransformationExtraArgs(chain.init, update)

@@ -15,7 +15,7 @@ import optax
 from optaxwd.transforms import AddDecayedWeightsState, ScaleByLearningRateState
 
 # Optax does not export the type of this state.
-_WeightDecaySchedule = type(optax.add_decayed_weights(lambda _: 0.0).init(None))
+_WeightDecaySchedule = type(optax.add_decayed_weights(lambda _: 0.0).init(()))
 _COUNTS = ("decay_count", "learning_rate_count", "count")
 _OWNER = "convert_state"
 

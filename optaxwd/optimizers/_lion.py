@@ -2,19 +2,18 @@
 
 from typing import Any, Literal
 
-import jax
 import optax
 
 from optaxwd._checks import check_decay_factor
-from optaxwd._typing import Coupling, Mask, ScalarOrSchedule
+from optaxwd._typing import Coupling, Mask, Scalar, ScalarOrSchedule
 from optaxwd.optimizers._builders import with_weight_decay
 from optaxwd.transforms import Penalty
 
 
 def lionw(
     learning_rate: ScalarOrSchedule,
-    b1: jax.typing.ArrayLike = 0.9,
-    b2: jax.typing.ArrayLike = 0.99,
+    b1: Scalar = 0.9,
+    b2: Scalar = 0.99,
     mu_dtype: Any = None,
     weight_decay: ScalarOrSchedule = 1e-3,
     mask: Mask = None,

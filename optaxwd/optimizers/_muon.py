@@ -7,17 +7,18 @@ import optax
 import optax.contrib
 
 from optaxwd._checks import one_mask
-from optaxwd._typing import Coupling, Mask, ScalarOrSchedule
+from optaxwd._typing import Coupling, Mask, Scalar, ScalarOrSchedule
 from optaxwd.optimizers._builders import with_weight_decay
+from optaxwd.optimizers._couplings import check_peak
 from optaxwd.transforms import Penalty, scale_by_adam
 
 
 def muonw(
     learning_rate: ScalarOrSchedule,
     ns_coeffs: Any = (3.4445, -4.7750, 2.0315),
-    ns_steps: jax.typing.ArrayLike = 5,
-    beta: jax.typing.ArrayLike = 0.95,
-    eps: jax.typing.ArrayLike = 1e-8,
+    ns_steps: Scalar = 5,
+    beta: Scalar = 0.95,
+    eps: Scalar = 1e-8,
     weight_decay: ScalarOrSchedule = 0.1,
     mask: Mask = None,
     mu_dtype: Any = None,
@@ -25,14 +26,14 @@ def muonw(
     nesterov: bool = True,
     adaptive: bool = False,
     preconditioning: str = "frobenius",
-    adam_b1: jax.typing.ArrayLike = 0.9,
-    adam_b2: jax.typing.ArrayLike = 0.999,
-    adam_eps_root: jax.typing.ArrayLike = 0.0,
+    adam_b1: Scalar = 0.9,
+    adam_b2: Scalar = 0.999,
+    adam_eps_root: Scalar = 0.0,
     adam_weight_decay: ScalarOrSchedule = 0.0,
     adam_learning_rate: ScalarOrSchedule | None = None,
     adam_peak_learning_rate: Any = None,
     muon_weight_dimension_numbers: Any = None,
-    consistent_rms: jax.typing.ArrayLike | None = None,
+    consistent_rms: Scalar | None = None,
     coupling: Coupling = "learning_rate",
     peak_learning_rate: Any = None,
     cautious: bool = False,
@@ -109,7 +110,7 @@ def muonw(
       Liu et al., `Muon is Scalable for LLM Training
       <https://arxiv.org/abs/2502.16982>`_, 2025.
     """
-    newer = {
+    newer: dict[str, Any] = {
         name: value
         for name, value, default in (
             ("preconditioning", preconditioning, "frobenius"),
@@ -136,6 +137,14 @@ def muonw(
     if adam_learning_rate is None:
         adam_learning_rate = learning_rate
         adam_peak_learning_rate = peak_learning_rate
+    else:
+        check_peak(
+            adam_learning_rate,
+            adam_peak_learning_rate,
+            coupling=coupling,
+            owner="muonw",
+            name="adam_peak_learning_rate",
+        )
     options: dict[str, Any] = {
         "coupling": coupling,
         "mask": one_mask(mask, weight_decay_mask, "muonw"),
@@ -165,9 +174,14 @@ def muonw(
 
 
 def _groups(params: optax.Params, dimension_numbers: Any) -> Any:
-    """Label each parameter as Optax's Muon does: ``"muon"`` or ``"adam"``."""
+    """Label each parameter as Optax's Muon does: ``"muon"`` or ``"adam"``.
+
+    But for one thing: a matrix without entries, by whose shape Optax divides.
+    """
     if dimension_numbers is None:
-        return jax.tree.map(lambda x: "muon" if x.ndim == 2 else "adam", params)
+        return jax.tree.map(
+            lambda x: "muon" if x.ndim == 2 and x.size else "adam", params
+        )
     if callable(dimension_numbers):
         dimension_numbers = dimension_numbers(params)
 

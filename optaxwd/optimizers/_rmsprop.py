@@ -2,23 +2,22 @@
 
 from typing import Any, Literal
 
-import jax
 import optax
 
 from optaxwd._checks import check_decay_factor, check_scalar
-from optaxwd._typing import Coupling, Mask, ScalarOrSchedule
+from optaxwd._typing import Coupling, Mask, Scalar, ScalarOrSchedule
 from optaxwd.optimizers._builders import decouple
 from optaxwd.transforms import Penalty, scale_by_learning_rate
 
 
 def rmspropw(
     learning_rate: ScalarOrSchedule,
-    decay: jax.typing.ArrayLike = 0.9,
-    eps: jax.typing.ArrayLike = 1e-8,
-    initial_scale: jax.typing.ArrayLike = 0.0,
+    decay: Scalar = 0.9,
+    eps: Scalar = 1e-8,
+    initial_scale: Scalar = 0.0,
     eps_in_sqrt: bool = True,
     centered: bool = False,
-    momentum: jax.typing.ArrayLike | None = None,
+    momentum: Scalar | None = None,
     nesterov: bool = False,
     bias_correction: bool = False,
     weight_decay: ScalarOrSchedule = 1e-4,
@@ -112,12 +111,12 @@ def rmspropw(
 
 def rmsprop_l2(
     learning_rate: ScalarOrSchedule,
-    decay: jax.typing.ArrayLike = 0.9,
-    eps: jax.typing.ArrayLike = 1e-8,
-    initial_scale: jax.typing.ArrayLike = 0.0,
+    decay: Scalar = 0.9,
+    eps: Scalar = 1e-8,
+    initial_scale: Scalar = 0.0,
     eps_in_sqrt: bool = True,
     centered: bool = False,
-    momentum: jax.typing.ArrayLike | None = None,
+    momentum: Scalar | None = None,
     nesterov: bool = False,
     bias_correction: bool = False,
     weight_decay: ScalarOrSchedule = 1e-4,

@@ -2,18 +2,17 @@
 
 from typing import Any, Literal
 
-import jax
 import optax
 
 from optaxwd._checks import check_decay_factor
-from optaxwd._typing import Coupling, Mask, ScalarOrSchedule
+from optaxwd._typing import Coupling, Mask, Scalar, ScalarOrSchedule
 from optaxwd.optimizers._builders import with_weight_decay
 from optaxwd.transforms import Penalty
 
 
 def sgdw(
     learning_rate: ScalarOrSchedule,
-    momentum: jax.typing.ArrayLike | None = None,
+    momentum: Scalar | None = None,
     nesterov: bool = False,
     accumulator_dtype: Any = None,
     weight_decay: ScalarOrSchedule = 1e-4,
@@ -86,7 +85,7 @@ def sgdw(
 
 def sgd_l2(
     learning_rate: ScalarOrSchedule,
-    momentum: jax.typing.ArrayLike | None = None,
+    momentum: Scalar | None = None,
     nesterov: bool = False,
     accumulator_dtype: Any = None,
     weight_decay: ScalarOrSchedule = 1e-4,

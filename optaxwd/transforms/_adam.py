@@ -2,17 +2,17 @@
 
 from typing import Any
 
-import jax
 import optax
 
 from optaxwd._checks import check_decay_factor, check_scalar
+from optaxwd._typing import Scalar
 
 
 def scale_by_adam(
-    b1: jax.typing.ArrayLike = 0.9,
-    b2: jax.typing.ArrayLike = 0.999,
-    eps: jax.typing.ArrayLike = 1e-8,
-    eps_root: jax.typing.ArrayLike = 0.0,
+    b1: Scalar = 0.9,
+    b2: Scalar = 0.999,
+    eps: Scalar = 1e-8,
+    eps_root: Scalar = 0.0,
     mu_dtype: Any = None,
     *,
     nesterov: bool = False,
@@ -76,12 +76,13 @@ def scale_by_adam(
 
     def update(
         updates: optax.Updates,
-        state: optax.ScaleByAdamState,
+        state: Any,
         params: optax.Params | None = None,
         **extra_args: Any,
-    ) -> tuple[optax.Updates, optax.ScaleByAdamState]:
+    ) -> tuple[optax.Updates, Any]:
         del params, extra_args
         updates, new = inner.update(updates, state)
+        assert isinstance(new, optax.ScaleByAdamState)
         mu = optax.tree.cast_like(new.mu, state.mu)
         nu = optax.tree.cast_like(new.nu, state.nu)
         return updates, new._replace(mu=mu, nu=nu)

@@ -126,23 +126,23 @@ def add_decayed_weights(
 
     def update(
         updates: optax.Updates,
-        state: AddDecayedWeightsState,
+        state: Any,
         params: optax.Params | None = None,
         **extra_args: Any,
-    ) -> tuple[optax.Updates, AddDecayedWeightsState]:
+    ) -> tuple[optax.Updates, Any]:
         del extra_args
-        check_params(params, _NAME)
+        theta = check_params(params, _NAME)
         rate = (
             weight_decay(state.decay_count) if callable(weight_decay) else weight_decay
         )
         target = state.anchor if keeps_init else anchor
         if target is not None:
-            target = tree.broadcast_prefix(target, params, name=f"{_NAME}: the anchor")
+            target = tree.broadcast_prefix(target, theta, name=f"{_NAME}: the anchor")
         updates = add_decay_to_tree(
             updates,
-            params,
+            theta,
             target,
-            resolve_multipliers(mask, params, owner=_NAME),
+            resolve_multipliers(mask, theta, owner=_NAME),
             rate=rate,
             penalty=pull,
             cautious=cautious,

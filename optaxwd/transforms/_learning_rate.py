@@ -64,10 +64,10 @@ def scale_by_learning_rate(
 
     def update(
         updates: optax.Updates,
-        state: ScaleByLearningRateState,
+        state: Any,
         params: optax.Params | None = None,
         **extra_args: Any,
-    ) -> tuple[optax.Updates, ScaleByLearningRateState]:
+    ) -> tuple[optax.Updates, Any]:
         del params, extra_args
         if callable(learning_rate):
             step_size = -learning_rate(state.learning_rate_count)
@@ -75,7 +75,8 @@ def scale_by_learning_rate(
                 lambda u: jnp.asarray(step_size, dtype=u.dtype) * u, updates
             )
         else:
-            updates = jax.tree.map(lambda u: -learning_rate * u, updates)
+            step_size = -learning_rate
+            updates = jax.tree.map(lambda u: step_size * u, updates)
         count = optax.safe_increment(state.learning_rate_count)
         return updates, ScaleByLearningRateState(count)
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from optaxwd._checks import check_decay_factor, check_scalar
+from optaxwd._typing import Scalar
 
 
 class ScaleByNadamState(NamedTuple):
@@ -21,19 +22,19 @@ class ScaleByNadamState(NamedTuple):
     """
 
     count: jax.typing.ArrayLike
-    momentum_product: jax.typing.ArrayLike
+    momentum_product: jax.Array
     mu: optax.Updates
     nu: optax.Updates
 
 
 def scale_by_nadam(
-    b1: jax.typing.ArrayLike = 0.9,
-    b2: jax.typing.ArrayLike = 0.999,
-    eps: jax.typing.ArrayLike = 1e-8,
-    eps_root: jax.typing.ArrayLike = 0.0,
+    b1: Scalar = 0.9,
+    b2: Scalar = 0.999,
+    eps: Scalar = 1e-8,
+    eps_root: Scalar = 0.0,
     mu_dtype: Any = None,
     *,
-    momentum_decay: jax.typing.ArrayLike = 4e-3,
+    momentum_decay: Scalar = 4e-3,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adam's preconditioner with Nesterov momentum that warms up.
 
@@ -103,13 +104,13 @@ def scale_by_nadam(
 
     def update(
         updates: optax.Updates,
-        state: ScaleByNadamState,
+        state: Any,
         params: optax.Params | None = None,
         **extra_args: Any,
-    ) -> tuple[optax.Updates, ScaleByNadamState]:
+    ) -> tuple[optax.Updates, Any]:
         del params, extra_args
         count = optax.safe_increment(state.count)
-        step = count.astype(state.momentum_product.dtype)
+        step = jnp.asarray(count, state.momentum_product.dtype)
         now, ahead = momentum(step), momentum(step + 1)
         product = state.momentum_product * now
         on_gradient = (1 - now) / (1 - product)

@@ -1,0 +1,12 @@
+"""Settings that must come before any array, and fixtures for all tests."""
+
+import zlib
+
+import jax
+import pytest
+
+
+@pytest.fixture
+def key(request):
+    """A PRNG key fixed by the test's name, so that tests do not share numbers."""
+    return jax.random.key(zlib.crc32(request.node.nodeid.encode()))

@@ -1,0 +1,96 @@
+"""The one table of tolerances, and what several test files need."""
+
+import contextlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+# Largest relative error per step, by dtype: rounding of the parameter itself, which is
+# one unit in the last place for bfloat16, and some ten for the moments' arithmetic.
+TOLERANCE_PER_STEP = {"float64": 1e-13, "float32": 1e-6, "bfloat16": 2.0**-8}
+
+DTYPES = tuple(TOLERANCE_PER_STEP)
+
+
+def assert_close(actual, expected, *, steps=1, message=""):
+    """Compare every leaf with float64 ``expected``, relative to the leaf's largest."""
+    actual_leaves, expected_leaves = jax.tree.leaves(actual), jax.tree.leaves(expected)
+    assert len(actual_leaves) == len(expected_leaves), message
+    for got, want in zip(actual_leaves, expected_leaves, strict=True):
+        tolerance = TOLERANCE_PER_STEP[str(got.dtype)] * steps
+        want = np.asarray(want, np.float64)
+        scale = max(np.abs(want).max(initial=0.0), 1e-30)
+        error = np.abs(np.asarray(got, np.float64) - want).max(initial=0.0) / scale
+        assert error <= tolerance, f"{message}: {error:.2e} > {tolerance:.2e}"
+
+
+def assert_identical(actual, expected, message=""):
+    """Compare structure, dtypes and bits, the sign of zero and NaN included."""
+    assert jax.tree.structure(actual) == jax.tree.structure(expected), message
+    for got, want in zip(
+        jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True
+    ):
+        got, want = np.asarray(got), np.asarray(want)
+        assert (got.dtype, got.shape) == (want.dtype, want.shape), message
+        assert got.tobytes() == want.tobytes(), f"{message}: {got} != {want}"
+
+
+def precision_for(dtype):
+    """Return a context in which arrays of ``dtype`` exist."""
+    if dtype != "float64":
+        return contextlib.nullcontext()
+    if hasattr(jax, "enable_x64"):
+        return jax.enable_x64(True)
+    from jax.experimental import enable_x64
+
+    return enable_x64(True)
+
+
+def example_trees(seed=0):
+    """Return parameter trees of every kind, in float64, away from zero."""
+    random = np.random.default_rng(seed)
+
+    def leaf(*shape):
+        return random.choice([-1.0, 1.0], shape) * random.uniform(0.5, 1.5, shape)
+
+    return {
+        "dict": {"kernel": leaf(3, 4), "bias": leaf(4)},
+        "nested": {"layers": [{"w": leaf(2, 3)}, {"w": leaf(3, 2)}], "top": (leaf(2),)},
+        "scalar leaf": leaf(),
+        "empty subtree": {"w": leaf(3), "empty": {}, "none": ()},
+        "None leaf": {"w": leaf(2, 2), "missing": None},
+    }
+
+
+def example_gradients(params, steps, seed=1):
+    """Return ``steps`` gradients stacked along a new first axis.
+
+    Each entry keeps its sign over the steps: a sign that rounding could turn would make
+    a comparison of Lion or Adam meaningless.
+    """
+    random = np.random.default_rng(seed)
+
+    def leaf(p):
+        sign = random.choice([-1.0, 1.0], p.shape)
+        return sign * random.uniform(0.5, 1.5, (steps, *p.shape))
+
+    return jax.tree.map(leaf, params)
+
+
+def cast(tree, dtype):
+    """Return ``tree`` as JAX arrays of ``dtype``."""
+    return jax.tree.map(lambda x: jnp.asarray(x, dtype), tree)
+
+
+def run(optimizer, params, gradients):
+    """Return the parameters after one update per entry of ``gradients``."""
+
+    def step(carry, grads):
+        params, state = carry
+        updates, state = optimizer.update(grads, state, params)
+        return (optax.apply_updates(params, updates), state), None
+
+    carry = (params, optimizer.init(params))
+    return jax.lax.scan(step, carry, gradients)[0][0]

@@ -1,0 +1,179 @@
+"""The optimizers as plain NumPy float64 loops, line for line with their papers.
+
+Nothing here is shared with the library. An algorithm is a function that takes the
+gradient, the parameter and the learning rate of one step and returns the step to
+subtract, with its moments in a closure. `train` adds the decay.
+"""
+
+import numpy as np
+
+
+def sgd(momentum=None, nesterov=False):
+    b = 0.0
+
+    def step(g, theta, eta):
+        nonlocal b
+        if momentum is None:
+            return eta * g
+        b = g + momentum * b
+        return eta * (g + momentum * b if nesterov else b)
+
+    return step
+
+
+def adam(b1=0.9, b2=0.999, eps=1e-8, nesterov=False):
+    """Kingma and Ba, Algorithm 1; with Nesterov, Optax's reading of Dozat."""
+    m = v = t = 0.0
+
+    def step(g, theta, eta):
+        nonlocal m, v, t
+        t += 1
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * g**2
+        m_hat = m / (1 - b1**t)
+        if nesterov:
+            m_hat = b1 * m / (1 - b1 ** (t + 1)) + (1 - b1) * g / (1 - b1**t)
+        v_hat = v / (1 - b2**t)
+        return eta * m_hat / (np.sqrt(v_hat) + eps)
+
+    return step
+
+
+def nadam(b1=0.9, b2=0.999, eps=1e-8, psi=4e-3):
+    """Dozat, with the warming momentum that PyTorch has."""
+    m = v = t = 0.0
+    product = 1.0
+
+    def step(g, theta, eta):
+        nonlocal m, v, t, product
+        t += 1
+        mu = b1 * (1 - 0.5 * 0.96 ** (t * psi))
+        mu_next = b1 * (1 - 0.5 * 0.96 ** ((t + 1) * psi))
+        product *= mu
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * g**2
+        m_hat = mu_next * m / (1 - product * mu_next) + (1 - mu) * g / (1 - product)
+        v_hat = v / (1 - b2**t)
+        return eta * m_hat / (np.sqrt(v_hat) + eps)
+
+    return step
+
+
+def rmsprop(decay=0.9, eps=1e-8, momentum=None, centered=False):
+    v = mean = b = 0.0
+
+    def step(g, theta, eta):
+        nonlocal v, mean, b
+        v = decay * v + (1 - decay) * g**2
+        variance = v
+        if centered:
+            mean = decay * mean + (1 - decay) * g
+            variance = v - mean**2
+        s = eta * g / np.sqrt(variance + eps)
+        if momentum is None:
+            return s
+        b = s + momentum * b
+        return b
+
+    return step
+
+
+def lion(b1=0.9, b2=0.99):
+    """Chen et al., Algorithm 2, without its decay."""
+    m = 0.0
+
+    def step(g, theta, eta):
+        nonlocal m
+        c = b1 * m + (1 - b1) * g
+        m = b2 * m + (1 - b2) * g
+        return eta * np.sign(c)
+
+    return step
+
+
+def adafactor(min_dim=128, decay_rate=0.8, clip=1.0, eps=1e-30, floor=1e-3):
+    """Shazeer and Stern, Algorithms 4 and 5, with ``floor`` their eps_2."""
+    row = column = v = t = 0.0
+
+    def step(g, theta, eta):
+        nonlocal row, column, v, t
+        t += 1
+        # Optax computes this one rate in float32, also for float64 parameters.
+        b2 = float(np.float32(1) - np.float32(t) ** np.float32(-decay_rate))
+        squared = g**2 + eps
+        if g.ndim >= 2 and min(g.shape) >= min_dim:
+            row = b2 * row + (1 - b2) * squared.mean(axis=1)
+            column = b2 * column + (1 - b2) * squared.mean(axis=0)
+            u = g / np.sqrt(np.outer(row, column) / row.mean())
+        else:
+            v = b2 * v + (1 - b2) * squared
+            u = g / np.sqrt(v)
+        u = u / max(1.0, np.sqrt((u**2).mean()) / clip)
+        return eta * max(floor, np.sqrt((theta**2).mean())) * u
+
+    return step
+
+
+def muon(beta=0.95, eps=1e-8, coefficients=(3.4445, -4.7750, 2.0315), steps=5):
+    """Jordan et al. for matrices, with Optax's debiased Nesterov; Adam otherwise."""
+    a, b, c = coefficients
+    m = t = 0.0
+    other = adam(eps=eps, nesterov=True)
+
+    def step(g, theta, eta):
+        nonlocal m, t
+        if g.ndim != 2:
+            return other(g, theta, eta)
+        t += 1
+        m = beta * m + (1 - beta) * g
+        x = beta * m / (1 - beta ** (t + 1)) + (1 - beta) * g / (1 - beta**t)
+        tall = x.shape[0] > x.shape[1]
+        x = x.T if tall else x
+        x = x / (np.linalg.norm(x) + eps)
+        for _ in range(steps):
+            gram = x @ x.T
+            x = a * x + (b * gram + c * gram @ gram) @ x
+        x = x.T if tall else x
+        return eta * np.sqrt(max(1.0, g.shape[1] / g.shape[0])) * x
+
+    return step
+
+
+PULLS = {
+    "l2": lambda x: x,
+    "l1": np.sign,
+    "huber": lambda x: np.clip(x, -1.0, 1.0),
+}
+
+
+def train(
+    algorithm,
+    theta,
+    gradients,
+    *,
+    learning_rate,
+    weight_decay,
+    coupling,
+    peak=None,
+    penalty="l2",
+    anchor=0.0,
+    cautious=False,
+):
+    """Return θ after every gradient; rates are functions of the step, from 0."""
+    theta = np.asarray(theta, np.float64)
+    pull = PULLS[penalty]
+    for t, g in enumerate(np.asarray(gradients, np.float64)):
+        eta, lam = learning_rate(t), weight_decay(t)
+        if coupling == "l2":
+            theta = theta - algorithm(g + lam * pull(theta - anchor), theta, eta)
+            continue
+        rate = {
+            "learning_rate": eta * lam,
+            "independent": eta / (peak or 1.0) * lam,
+            "constant": lam,
+            "corrected": eta**2 / (peak or 1.0) * lam,
+        }[coupling]
+        s = algorithm(g, theta, eta)
+        gate = (s * (theta - anchor) >= 0) if cautious else 1.0
+        theta = theta - s - rate * gate * pull(theta - anchor)
+    return theta

@@ -1,0 +1,303 @@
+"""What every public factory keeps: one table, and a factory missing from it fails."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import chex
+import flax.serialization
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import orbax.checkpoint as ocp
+import pytest
+from helpers import assert_close, assert_identical, run
+
+import optaxwd
+
+
+@dataclasses.dataclass(frozen=True)
+class Contract:
+    """How to build a factory's transformation and what differs from the others."""
+
+    build: Callable[..., Any]
+    hyperparameter: str | None  # swept under vmap and inject_hyperparams
+    static: tuple[str, ...] = ()  # what inject_hyperparams must not turn into arrays
+    needs_params: bool = True
+    positional: tuple[Any, ...] = ()
+
+
+ADAM = optax.scale_by_adam()
+CONTRACTS = {
+    "adafactorw": Contract(
+        optaxwd.adafactorw,
+        "weight_decay",
+        ("min_dim_size_to_factor", "decay_offset"),
+        positional=(0.1,),
+    ),
+    "adam_l2": Contract(optaxwd.adam_l2, "weight_decay", positional=(0.1,)),
+    "adamw": Contract(optaxwd.adamw, "weight_decay", positional=(0.1,)),
+    "add_decayed_weights": Contract(optaxwd.add_decayed_weights, "weight_decay"),
+    "decouple": Contract(
+        lambda weight_decay, learning_rate=0.1: optaxwd.decouple(
+            optax.adam(0.1), weight_decay, learning_rate=learning_rate
+        ),
+        "weight_decay",
+    ),
+    "lionw": Contract(optaxwd.lionw, "weight_decay", positional=(0.1,)),
+    "muonw": Contract(
+        optaxwd.muonw, "weight_decay", ("ns_steps", "ns_coeffs"), positional=(0.1,)
+    ),
+    "nadamw": Contract(optaxwd.nadamw, "weight_decay", positional=(0.1,)),
+    "rmsprop_l2": Contract(optaxwd.rmsprop_l2, "weight_decay", positional=(0.1,)),
+    "rmspropw": Contract(optaxwd.rmspropw, "weight_decay", positional=(0.1,)),
+    "scale_by_adam": Contract(optaxwd.scale_by_adam, "eps", needs_params=False),
+    "scale_by_learning_rate": Contract(
+        optaxwd.scale_by_learning_rate, "learning_rate", needs_params=False
+    ),
+    "scale_by_nadam": Contract(optaxwd.scale_by_nadam, "eps", needs_params=False),
+    "sgd_l2": Contract(optaxwd.sgd_l2, "weight_decay", positional=(0.1, 0.9)),
+    "sgdw": Contract(optaxwd.sgdw, "weight_decay", positional=(0.1, 0.9)),
+    "with_weight_decay": Contract(
+        lambda weight_decay, learning_rate=0.1: optaxwd.with_weight_decay(
+            ADAM, learning_rate, weight_decay
+        ),
+        "weight_decay",
+    ),
+}
+NOT_TRANSFORMATIONS = {"convert_state", "create_optimizer", "huber", "list_optimizers"}
+NAMES = sorted(CONTRACTS)
+
+
+def make(name, value=0.3, **options):
+    contract = CONTRACTS[name]
+    return contract.build(
+        *contract.positional, **{contract.hyperparameter: value}, **options
+    )
+
+
+def parameters(dtype="float32"):
+    return {
+        "layers": [{"w": jnp.full((3, 2), 0.5, dtype), "b": jnp.ones((2,), dtype)}],
+        "scale": jnp.asarray(2.0, dtype),
+        "missing": None,
+        "empty": {},
+    }
+
+
+def gradients_like(params, steps=None):
+    def leaf(p):
+        shape = p.shape if steps is None else (steps, *p.shape)
+        return (
+            jnp.linspace(0.1, 1.0, int(np.prod(shape))).reshape(shape).astype(p.dtype)
+        )
+
+    return jax.tree.map(leaf, params)
+
+
+def describe(tree):
+    return jax.tree.map(lambda x: (jnp.shape(x), jnp.result_type(x)), tree)
+
+
+def test_every_public_factory_has_a_contract():
+    functions = {
+        name for name in optaxwd.__all__ if inspect.isfunction(getattr(optaxwd, name))
+    }
+    assert functions - NOT_TRANSFORMATIONS == set(CONTRACTS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_argument_names_are_optax_s(name):
+    tx = make(name)
+    assert isinstance(tx, optax.GradientTransformationExtraArgs)
+    update = list(inspect.signature(tx.update).parameters.values())
+    assert [p.name for p in update[:3]] == ["updates", "state", "params"]
+    assert update[-1].kind is inspect.Parameter.VAR_KEYWORD
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", NAMES)
+def test_jit_is_eager_and_the_state_is_a_fixed_point(name, dtype):
+    tx, params = make(name), parameters(dtype)
+    grads, state = gradients_like(params), tx.init(params)
+    eager, eager_state = tx.update(grads, state, params)
+    jitted, jitted_state = jax.jit(tx.update)(grads, state, params)
+    assert_close(jitted, jax.device_get(eager))
+    assert describe(eager_state) == describe(jitted_state) == describe(state)
+    assert describe(eager) == describe(grads)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_trace_for_many_steps(name):
+    tx, params = make(name), parameters()
+    chex.clear_trace_counter()
+    step = jax.jit(chex.assert_max_traces(tx.update, n=1))
+    state = tx.init(params)
+    for _ in range(3):
+        updates, state = step(gradients_like(params), state, params)
+        params = jax.jit(optax.apply_updates)(params, updates)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shapes_are_enough_for_init(name):
+    shapes = jax.eval_shape(parameters)
+    state = jax.eval_shape(make(name).init, shapes)
+    assert describe(state) == describe(make(name).init(parameters()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_unknown_extra_arguments_are_ignored(name):
+    tx, params = make(name), parameters()
+    grads, state = gradients_like(params), tx.init(params)
+    assert_identical(
+        tx.update(grads, state, params, value=1.0, nobody_knows=2),
+        tx.update(grads, state, params),
+    )
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if CONTRACTS[n].needs_params])
+def test_missing_parameters_name_the_transform(name):
+    reader = "(add_decayed_weights|decouple|with_weight_decay)"
+    tx, params = make(name), parameters()
+    with pytest.raises(ValueError, match=rf"{reader} reads the parameters"):
+        optax.chain(optax.identity(), tx).update(
+            gradients_like(params), (optax.EmptyState(), tx.init(params))
+        )
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if not CONTRACTS[n].needs_params])
+def test_parameters_are_not_needed(name):
+    tx, params = make(name), parameters()
+    grads, state = gradients_like(params), tx.init(params)
+    assert_identical(tx.update(grads, state), tx.update(grads, state, params))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_scan_and_vmap_over_the_hyperparameter(name):
+    params = parameters()
+    gradients = gradients_like(params, steps=3)
+
+    def final(value):
+        return run(make(name, value), params, gradients)
+
+    values = jnp.array([0.0, 0.01, 0.3])
+    swept = jax.jit(jax.vmap(final))(values)
+    for i in range(len(values)):
+        one = jax.tree.map(lambda x, i=i: x[i], swept)
+        assert_close(one, jax.device_get(final(float(values[i]))), steps=3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_another_value_does_not_recompile(name):
+    chex.clear_trace_counter()
+    values = [0.1, 0.2, 0.0]
+
+    @jax.jit
+    @chex.assert_max_traces(n=1)
+    def step(value, grads, state, params):
+        return make(name, value).update(grads, state, params)
+
+    params = parameters()
+    state = make(name, values[0]).init(params)
+    for value in values:
+        _, state = step(value, gradients_like(params), state, params)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_chain_partition_and_masked(name):
+    tx, params = make(name), {"a": jnp.ones((3, 2)), "b": jnp.full(2, 2.0)}
+    grads = gradients_like(params)
+    plain, _ = tx.update(grads, tx.init(params), params)
+    chained = optax.chain(optax.identity(), tx, optax.identity())
+    assert_identical(chained.update(grads, chained.init(params), params)[0], plain)
+    both = optax.partition({"x": tx, "y": make(name)}, {"a": "x", "b": "y"})
+    assert_close(
+        both.update(grads, both.init(params), params)[0], jax.device_get(plain)
+    )
+    masked = optax.masked(tx, {"a": True, "b": False})
+    updates, _ = masked.update(grads, masked.init(params), params)
+    assert_identical(updates["b"], grads["b"])
+    assert_close(updates["a"], jax.device_get(plain["a"]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_inject_hyperparams(name):
+    contract, params = CONTRACTS[name], parameters()
+    build = optax.inject_hyperparams(contract.build, static_args=contract.static)
+    kwargs = {contract.hyperparameter: 0.3}
+    tx, plain = build(*contract.positional, **kwargs), make(name)
+    grads, state = gradients_like(params), tx.init(params)
+    expected, _ = plain.update(grads, plain.init(params), params)
+    updates, state = jax.jit(tx.update)(grads, state, params)
+    # b2 = 0.999 as a float32 array leaves 1 - b2 with an error of 6e-5.
+    assert_close(updates, jax.device_get(expected), steps=60)
+    state.hyperparams[contract.hyperparameter] = jnp.asarray(0.0)
+    again, _ = jax.jit(tx.update)(grads, state, params)
+    assert jax.tree.structure(again) == jax.tree.structure(updates)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_multi_steps_updates_once_per_real_step(name):
+    params = parameters()
+    tx = make(name)
+    many = optax.MultiSteps(tx, every_k_schedule=2)
+    grads, state = gradients_like(params), many.init(params)
+    step = jax.jit(many.update)
+    first, state = step(grads, state, params)
+    assert not any(np.asarray(x).any() for x in jax.tree.leaves(first))
+    second, state = step(grads, state, params)
+    expected, _ = tx.update(grads, tx.init(params), params)
+    assert_close(second, jax.device_get(expected))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_apply_if_finite_skips_a_bad_step(name):
+    params = parameters()
+    tx = optax.apply_if_finite(make(name), max_consecutive_errors=3)
+    grads, state = gradients_like(params), tx.init(params)
+    bad = jax.tree.map(lambda g: g * jnp.nan, grads)
+    updates, after = jax.jit(tx.update)(bad, state, params)
+    assert not any(np.asarray(x).any() for x in jax.tree.leaves(updates))
+    assert_identical(after.inner_state, state.inner_state)
+    updates, _ = jax.jit(tx.update)(grads, after, params)
+    expected, _ = make(name).update(grads, make(name).init(params), params)
+    assert_close(updates, jax.device_get(expected))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_map_params_finds_the_parameter_shaped_parts(name):
+    params = parameters()
+    tx = make(name)
+    state = tx.init(params)
+    same = optax.tree.map_params(tx, lambda x: x, state)
+    assert_identical(same, state)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_empty_arrays(name):
+    params = {"none of it": jnp.zeros((0, 3)), "w": jnp.ones(2)}
+    tx = make(name)
+    updates, _ = tx.update(gradients_like(params), tx.init(params), params)
+    assert updates["none of it"].shape == (0, 3)
+    assert np.isfinite(updates["w"]).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_checkpoints_go_on_where_they_stopped(name, tmp_path):
+    params = {"w": jnp.full((3, 2), 0.5), "b": jnp.ones(2)}
+    tx = make(name)
+    grads = gradients_like(params)
+    _, state = tx.update(grads, tx.init(params), params)
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(tmp_path / "state", state)
+        checkpointer.wait_until_finished()
+        like = jax.eval_shape(tx.init, params)
+        restored = checkpointer.restore(tmp_path / "state", like)
+    assert_identical(restored, state)
+    data = flax.serialization.to_bytes(state)
+    assert_identical(flax.serialization.from_bytes(tx.init(params), data), state)
+    assert_identical(
+        tx.update(grads, restored, params), tx.update(grads, state, params)
+    )

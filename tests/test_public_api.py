@@ -1,0 +1,113 @@
+"""What `import optaxwd` gives, and what it must not pull in."""
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import optaxwd
+
+UNWANTED = ("flax", "matplotlib", "chex", "sklearn", "torch")
+
+
+def loaded_after(statement):
+    code = (
+        f"import sys; {statement}; print([m for m in {UNWANTED!r} if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_import_pulls_in_nothing_unwanted():
+    # Optax before 0.2.7 imports chex itself; what Optax loads is not ours to avoid.
+    own = set(eval(loaded_after("import optaxwd")))
+    assert own == set(eval(loaded_after("import jax, optax, optax.contrib")))
+    assert not own & {"flax", "matplotlib", "sklearn", "torch"}
+
+
+def test_the_import_test_can_fail():
+    pytest.importorskip("matplotlib")
+    assert "matplotlib" in loaded_after("import optaxwd, matplotlib")
+
+
+def test_all_is_sorted_and_complete():
+    assert list(optaxwd.__all__) == sorted(optaxwd.__all__)
+    public = {
+        name
+        for name, value in vars(optaxwd).items()
+        if not name.startswith("_") and not inspect.ismodule(value)
+    }
+    assert public == set(optaxwd.__all__)
+
+
+@pytest.mark.parametrize("name", optaxwd.__all__)
+def test_docstring_has_its_sections(name):
+    value = getattr(optaxwd, name)
+    doc = inspect.getdoc(value)
+    if name.endswith("State"):
+        assert "Attributes:" in doc and "dtype" in doc
+        return
+    assert ">>>" in doc, "needs an executed example"
+    if inspect.isfunction(value):
+        parameters = inspect.signature(value).parameters
+        wanted = ["Returns:"] + (["Args:", "Raises:"] if parameters else [])
+        assert not [section for section in wanted if section not in doc]
+        for parameter in parameters:
+            assert f"{parameter}: " in doc, f"{parameter} is not documented"
+        if "optax.GradientTransformation" in str(inspect.signature(value)):
+            assert "References:" in doc or name == "create_optimizer"
+
+
+@pytest.mark.parametrize("name", optaxwd.__all__)
+def test_names_are_the_field_s(name):
+    value = getattr(optaxwd, name)
+    if inspect.isfunction(value):
+        parameters = inspect.signature(value).parameters
+        assert not {"lr", "wd", "lambda_", "decay_rate_"} & set(parameters)
+
+
+@pytest.mark.parametrize("name", ["adamw", "nadamw", "lion", "sgd", "rmsprop"])
+def test_positional_arguments_are_optax_s(name):
+    import optax
+
+    def positional(function):
+        return [
+            p.name
+            for p in inspect.signature(function).parameters.values()
+            if p.kind is p.POSITIONAL_OR_KEYWORD
+        ]
+
+    theirs = positional(getattr(optax, name))
+    ours = positional(getattr(optaxwd, name.removesuffix("w") + "w"))
+    assert ours[: len(theirs)] == theirs
+
+
+def test_list_optimizers_describes_each():
+    listed = optaxwd.list_optimizers()
+    assert list(listed) == sorted(listed)
+    for name, info in listed.items():
+        assert info.name == name and info.factory is getattr(optaxwd, name)
+        assert "\n" not in info.description and info.description.endswith(".")
+        assert "https://" in info.reference
+
+
+def test_create_optimizer_passes_everything_on():
+    tx = optaxwd.create_optimizer("adamw", 0.1, weight_decay=0.5)
+    import jax.numpy as jnp
+
+    params = jnp.array([2.0])
+    updates, _ = tx.update(jnp.zeros(1), tx.init(params), params)
+    assert float(updates[0]) == pytest.approx(-0.1)
+    with pytest.raises(ValueError, match="Did you mean 'adamw'"):
+        optaxwd.create_optimizer("adamwd", 0.1)
+    with pytest.raises(TypeError, match="momentum"):
+        optaxwd.create_optimizer("adamw", 0.1, momentum=0.9)
+
+
+def test_version_is_the_installed_one():
+    import importlib.metadata
+
+    assert importlib.metadata.version("optaxwd") == optaxwd.__version__
