@@ -1,8 +1,11 @@
 """Muon with decoupled weight decay, for its matrices and for the rest."""
 
+import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import optax
 import optax.contrib
 
@@ -67,7 +70,7 @@ def muonw(
       nesterov: use Nesterov momentum, in both groups.
       adaptive: scale directions by the dual norm of the momentum.
       preconditioning: what precedes the iteration; from optax 0.2.7 on also
-        ``"spectral"``, ``"aol"``, ``"schatten"``.
+        ``"spectral"``, ``"aol"`` or ``"schatten"``.
       adam_b1: Adam's ``b1``.
       adam_b2: Adam's ``b2``.
       adam_eps_root: Adam's ``eps_root``.
@@ -76,8 +79,8 @@ def muonw(
       adam_peak_learning_rate: the largest ``adam_learning_rate``, where that is given.
       muon_weight_dimension_numbers: which parameters are matrices and along which
         axes, as in ``optax.contrib.muon``; ``None``: those with two dimensions.
-      consistent_rms: RMS to scale directions to, from optax 0.2.7 on; ``None``: scale
-        by the root of the aspect ratio.
+      consistent_rms: RMS to scale directions to; ``None``: scale by the root of the
+        aspect ratio.
       coupling: where decay enters; see :func:`with_weight_decay`, also for
         ``peak_learning_rate``, ``cautious``, ``penalty`` and ``anchor``.
       peak_learning_rate: the largest learning rate, for two of the couplings.
@@ -110,26 +113,26 @@ def muonw(
       Liu et al., `Muon is Scalable for LLM Training
       <https://arxiv.org/abs/2502.16982>`_, 2025.
     """
-    newer: dict[str, Any] = {
-        name: value
-        for name, value, default in (
-            ("preconditioning", preconditioning, "frobenius"),
-            ("consistent_rms", consistent_rms, None),
-        )
-        if value is not default and value != default
-    }
-    # A learning rate of -1 leaves the ascent direction: with_weight_decay scales it.
-    orthogonalise = optax.contrib.muon(
-        -1.0,
-        ns_coeffs=ns_coeffs,
-        ns_steps=ns_steps,
-        beta=beta,
-        eps=eps,
-        mu_dtype=mu_dtype,
-        nesterov=nesterov,
-        adaptive=adaptive,
-        muon_weight_dimension_numbers=muon_weight_dimension_numbers,
-        **newer,
+
+    def numbers_of(updates: optax.Updates) -> Any:
+        return _dimension_numbers(updates, muon_weight_dimension_numbers)
+
+    newer: dict[str, Any] = {}
+    if preconditioning != "frobenius":
+        newer["preconditioning"] = preconditioning
+    orthogonalise = optax.chain(
+        optax.contrib.scale_by_muon(
+            ns_coeffs,
+            ns_steps,
+            beta,
+            eps,
+            mu_dtype,
+            nesterov=nesterov,
+            adaptive=adaptive,
+            weight_dimension_numbers=numbers_of,
+            **newer,
+        ),
+        _scale_by_shape(numbers_of, consistent_rms),
     )
     adam = scale_by_adam(
         adam_b1, adam_b2, eps, adam_eps_root, mu_dtype, nesterov=nesterov
@@ -173,23 +176,66 @@ def muonw(
     )
 
 
-def _groups(params: optax.Params, dimension_numbers: Any) -> Any:
-    """Label each parameter as Optax's Muon does: ``"muon"`` or ``"adam"``.
+def _is_numbers(node: Any) -> bool:
+    return node is None or isinstance(node, optax.contrib.MuonDimensionNumbers)
 
-    But for one thing: a matrix without entries, by whose shape Optax divides.
-    """
+
+def _given_numbers(params: optax.Params, dimension_numbers: Any) -> Any:
     if dimension_numbers is None:
+        # Optax divides by the shape, so a matrix without entries must be Adam's.
+        matrix = optax.contrib.MuonDimensionNumbers()
         return jax.tree.map(
-            lambda x: "muon" if x.ndim == 2 and x.size else "adam", params
+            lambda x: matrix if x.ndim == 2 and x.size else None, params
         )
-    if callable(dimension_numbers):
-        dimension_numbers = dimension_numbers(params)
+    return (
+        dimension_numbers(params) if callable(dimension_numbers) else dimension_numbers
+    )
+
+
+def _groups(params: optax.Params, dimension_numbers: Any) -> Any:
+    """Label each parameter as Optax's Muon does: ``"muon"`` or ``"adam"``."""
 
     def label(numbers: Any, subtree: Any) -> Any:
         group = "adam" if numbers is None else "muon"
         return jax.tree.map(lambda _: group, subtree)
 
-    def is_numbers(node: Any) -> bool:
-        return node is None or isinstance(node, optax.contrib.MuonDimensionNumbers)
+    given = _given_numbers(params, dimension_numbers)
+    return jax.tree.map(label, given, params, is_leaf=_is_numbers)
 
-    return jax.tree.map(label, dimension_numbers, params, is_leaf=is_numbers)
+
+def _dimension_numbers(updates: optax.Updates, dimension_numbers: Any) -> Any:
+    """Give every update its dimension numbers; those of Adam's group are masked."""
+    given = _given_numbers(updates, dimension_numbers)
+
+    def cover(numbers: Any, subtree: Any) -> Any:
+        return jax.tree.map(lambda _: numbers, subtree)
+
+    return jax.tree.map(cover, given, updates, is_leaf=_is_numbers)
+
+
+def _scale_by_shape(
+    numbers_of: Callable[[optax.Updates], Any], consistent_rms: Scalar | None
+) -> optax.GradientTransformation:
+    """Scale directions by their shape, as ``optax.contrib`` does without exporting it.
+
+    By the root of max(1, fan out / fan in), or to ``consistent_rms`` by the root of
+    max(fan in, fan out).
+    """
+
+    def scale(update: jax.Array, numbers: Any) -> jax.Array:
+        fan_in = _size(update, numbers.reduction_axis)
+        fan_out = _size(update, numbers.output_axis)
+        if consistent_rms is None:
+            return jnp.sqrt(jnp.maximum(1, fan_out / fan_in)) * update
+        return jnp.sqrt(jnp.maximum(fan_in, fan_out)) * consistent_rms * update
+
+    def update(updates: optax.Updates, params: optax.Params | None) -> optax.Updates:
+        del params
+        return jax.tree.map(scale, updates, numbers_of(updates))
+
+    return optax.stateless(update)
+
+
+def _size(x: jax.Array, axes: Any) -> int:
+    axes = (axes,) if isinstance(axes, int) else axes
+    return math.prod(x.shape[axis] for axis in axes)
