@@ -72,7 +72,7 @@ def scale_by_learning_rate(
         if callable(learning_rate):
             step_size = -learning_rate(state.learning_rate_count)
             updates = jax.tree.map(
-                lambda u: jnp.asarray(step_size, dtype=u.dtype) * u, updates
+                lambda u: jnp.asarray(step_size, jnp.result_type(u)) * u, updates
             )
         else:
             step_size = -learning_rate
