@@ -97,33 +97,48 @@ def test_every_optimizer_has_a_reference():
     assert {name.split()[0] for name in OPTIMIZERS} == set(optaxwd.list_optimizers())
 
 
+def build(name, coupling):
+    factory, options, _, couplings = OPTIMIZERS[name]
+    if len(couplings) > 1:
+        options = {**options, "coupling": coupling, "peak_learning_rate": PEAK}
+    return factory(learning_rate, weight_decay=weight_decay, **options)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("name", "coupling"), CASES)
 def test_twenty_steps(name, coupling, dtype):
-    factory, options, algorithm, couplings = OPTIMIZERS[name]
-    if len(couplings) > 1:
-        options = {**options, "coupling": coupling, "peak_learning_rate": PEAK}
+    # All kinds of trees as one: the next test shows that they do not see each other.
+    _, _, algorithm, _ = OPTIMIZERS[name]
     with precision_for(dtype):
-        optimizer = factory(learning_rate, weight_decay=weight_decay, **options)
         trees = cast(example_trees(), dtype)
         gradients = cast(example_gradients(trees, STEPS), dtype)
-        trained = jax.jit(
-            lambda trees, gradients: {
-                kind: run(optimizer, trees[kind], gradients[kind]) for kind in trees
-            }
-        )(trees, gradients)
-        for kind, params in trees.items():
-            expected = jax.tree.map(
-                lambda theta, g: references.train(
-                    algorithm(),
-                    np.asarray(theta, np.float64),
-                    np.asarray(g, np.float64),
-                    learning_rate=learning_rate,
-                    weight_decay=weight_decay,
-                    coupling=coupling,
-                    peak=PEAK,
-                ),
-                params,
-                gradients[kind],
-            )
-            assert_close(trained[kind], expected, steps=STEPS, message=kind)
+        trained = jax.jit(run, static_argnums=0)(
+            build(name, coupling), trees, gradients
+        )
+        expected = jax.tree.map(
+            lambda theta, g: references.train(
+                algorithm(),
+                np.asarray(theta, np.float64),
+                np.asarray(g, np.float64),
+                learning_rate=learning_rate,
+                weight_decay=weight_decay,
+                coupling=coupling,
+                peak=PEAK,
+            ),
+            trees,
+            gradients,
+        )
+        for kind in trees:
+            assert_close(trained[kind], expected[kind], steps=STEPS, message=kind)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_tree_is_updated_as_it_is_inside_a_larger_one(name):
+    optimizer = build(name, OPTIMIZERS[name][-1][-1])
+    trees = cast(example_trees(), "float32")
+    grads = jax.tree.map(lambda g: g[0], cast(example_gradients(trees, 1), "float32"))
+    together, _ = optimizer.update(grads, optimizer.init(trees), trees)
+    for kind, params in trees.items():
+        alone, _ = optimizer.update(grads[kind], optimizer.init(params), params)
+        # Newton-Schulz iterations amplify a last bit.
+        assert_close(alone, jax.device_get(together[kind]), steps=5, message=kind)
