@@ -1,6 +1,7 @@
 """What `import optaxwd` gives, and what it must not pull in."""
 
 import inspect
+import re
 import subprocess
 import sys
 
@@ -56,7 +57,10 @@ def test_docstring_has_its_sections(name):
         wanted = ["Returns:"] + (["Args:", "Raises:"] if parameters else [])
         assert not [section for section in wanted if section not in doc]
         for parameter in parameters:
-            assert f"{parameter}: " in doc, f"{parameter} is not documented"
+            documented = re.search(
+                rf"^ *([*\w]+, )*\**{parameter}[,:]", doc, re.MULTILINE
+            )
+            assert documented, f"{parameter} is not documented"
         if "optax.GradientTransformation" in str(inspect.signature(value)):
             assert "References:" in doc or name == "create_optimizer"
 

@@ -54,13 +54,8 @@ def adafactorw(
       eps: added to the squared gradients.
       factored: keep row and column means instead of the whole second moment.
       mask: which parameters decay; see :func:`add_decayed_weights`.
-      coupling: where decay enters; see :func:`with_weight_decay`, also for
-        ``peak_learning_rate``, ``cautious``, ``penalty`` and ``anchor``.
-      peak_learning_rate: the largest learning rate, for two of the couplings.
-      cautious: decay only where the step does not point away from the anchor.
-      penalty: what decay pulls on.
-      anchor: what parameters decay to.
-      weight_decay_mask: another name for ``mask``.
+      coupling, peak_learning_rate, cautious, penalty, anchor, weight_decay_mask: as in
+        :func:`with_weight_decay`.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`.

@@ -40,21 +40,12 @@ def adamw(
 
     Args:
       learning_rate: :math:`\eta_t`, a number, a scalar array or a schedule.
-      b1: rate of the mean of gradients; see :func:`scale_by_adam`.
-      b2: rate of the mean of squared gradients.
-      eps: added outside the root.
-      eps_root: added inside the root.
-      mu_dtype: dtype of the mean of gradients; ``None``: that of the parameters.
+      b1, b2, eps, eps_root, mu_dtype: as in :func:`scale_by_adam`.
       weight_decay: :math:`\lambda_t`, a number, a scalar array or a schedule.
       mask: which parameters decay; see :func:`add_decayed_weights`.
       nesterov: use Nesterov momentum, as in :func:`nadamw`.
-      coupling: where decay enters; see :func:`with_weight_decay`, also for
-        ``peak_learning_rate``, ``cautious``, ``penalty`` and ``anchor``.
-      peak_learning_rate: the largest learning rate, for two of the couplings.
-      cautious: decay only where the step does not point away from the anchor.
-      penalty: what decay pulls on.
-      anchor: what parameters decay to.
-      weight_decay_mask: another name for ``mask``.
+      coupling, peak_learning_rate, cautious, penalty, anchor, weight_decay_mask: as in
+        :func:`with_weight_decay`.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`.
@@ -114,17 +105,11 @@ def adam_l2(
 
     Args:
       learning_rate: :math:`\eta_t`, a number, a scalar array or a schedule.
-      b1: rate of the mean of gradients; see :func:`scale_by_adam`.
-      b2: rate of the mean of squared gradients.
-      eps: added outside the root.
-      eps_root: added inside the root.
-      mu_dtype: dtype of the mean of gradients; ``None``: that of the parameters.
+      b1, b2, eps, eps_root, mu_dtype: as in :func:`scale_by_adam`.
       weight_decay: :math:`\lambda_t`, a number, a scalar array or a schedule.
       mask: which parameters are penalised; see :func:`add_decayed_weights`.
       nesterov: use Nesterov momentum.
-      penalty: what decay pulls on; see :func:`add_decayed_weights`.
-      anchor: what parameters decay to; see :func:`add_decayed_weights`.
-      weight_decay_mask: another name for ``mask``.
+      penalty, anchor, weight_decay_mask: as in :func:`with_weight_decay`.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`.
@@ -187,23 +172,14 @@ def nadamw(
 
     Args:
       learning_rate: :math:`\eta_t`, a number, a scalar array or a schedule.
-      b1: rate of the mean of gradients; see :func:`scale_by_adam`.
-      b2: rate of the mean of squared gradients.
-      eps: added outside the root.
-      eps_root: added inside the root.
-      mu_dtype: dtype of the mean of gradients; ``None``: that of the parameters.
+      b1, b2, eps, eps_root, mu_dtype: as in :func:`scale_by_adam`.
       weight_decay: :math:`\lambda_t`, a number, a scalar array or a schedule.
       mask: which parameters decay; see :func:`add_decayed_weights`.
       momentum_decay: how fast the momentum warms up; see :func:`scale_by_nadam`.
         ``None``: constant momentum.
-      coupling: where decay enters; see :func:`with_weight_decay`, also for
-        ``peak_learning_rate``, ``cautious``, ``penalty`` and ``anchor``.
-        ``torch.optim.NAdam`` is ``"l2"`` unless told ``decoupled_weight_decay=True``.
-      peak_learning_rate: the largest learning rate, for two of the couplings.
-      cautious: decay only where the step does not point away from the anchor.
-      penalty: what decay pulls on.
-      anchor: what parameters decay to.
-      weight_decay_mask: another name for ``mask``.
+      coupling, peak_learning_rate, cautious, penalty, anchor, weight_decay_mask: as in
+        :func:`with_weight_decay`. ``torch.optim.NAdam`` has ``coupling="l2"`` unless
+        told ``decoupled_weight_decay=True``.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`.

@@ -43,13 +43,8 @@ def lionw(
       mu_dtype: dtype of the momentum; ``None``: that of the parameters.
       weight_decay: :math:`\lambda_t`, a number, a scalar array or a schedule.
       mask: which parameters decay; see :func:`add_decayed_weights`.
-      coupling: where decay enters; see :func:`with_weight_decay`, also for
-        ``peak_learning_rate``, ``cautious``, ``penalty`` and ``anchor``.
-      peak_learning_rate: the largest learning rate, for two of the couplings.
-      cautious: decay only where the step does not point away from the anchor.
-      penalty: what decay pulls on.
-      anchor: what parameters decay to.
-      weight_decay_mask: another name for ``mask``.
+      coupling, peak_learning_rate, cautious, penalty, anchor, weight_decay_mask: as in
+        :func:`with_weight_decay`.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`.

@@ -81,13 +81,8 @@ def muonw(
         axes, as in ``optax.contrib.muon``; ``None``: those with two dimensions.
       consistent_rms: RMS to scale directions to; ``None``: scale by the root of the
         aspect ratio.
-      coupling: where decay enters; see :func:`with_weight_decay`, also for
-        ``peak_learning_rate``, ``cautious``, ``penalty`` and ``anchor``.
-      peak_learning_rate: the largest learning rate, for two of the couplings.
-      cautious: decay only where the step does not point away from the anchor.
-      penalty: what decay pulls on.
-      anchor: what parameters decay to.
-      weight_decay_mask: another name for ``mask``.
+      coupling, peak_learning_rate, cautious, penalty, anchor, weight_decay_mask: as in
+        :func:`with_weight_decay`.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`.

@@ -52,13 +52,8 @@ def rmspropw(
       bias_correction: correct the mean of squares for its start.
       weight_decay: :math:`\lambda_t`, a number, a scalar array or a schedule.
       mask: which parameters decay; see :func:`add_decayed_weights`.
-      coupling: where decay enters; see :func:`with_weight_decay`, also for
-        ``peak_learning_rate``, ``cautious``, ``penalty`` and ``anchor``.
-      peak_learning_rate: the largest learning rate, for two of the couplings.
-      cautious: decay only where the step does not point away from the anchor.
-      penalty: what decay pulls on.
-      anchor: what parameters decay to.
-      weight_decay_mask: another name for ``mask``.
+      coupling, peak_learning_rate, cautious, penalty, anchor, weight_decay_mask: as in
+        :func:`with_weight_decay`.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`.
@@ -145,9 +140,7 @@ def rmsprop_l2(
       bias_correction: correct the mean of squares for its start.
       weight_decay: :math:`\lambda_t`, a number, a scalar array or a schedule.
       mask: which parameters are penalised; see :func:`add_decayed_weights`.
-      penalty: what decay pulls on; see :func:`add_decayed_weights`.
-      anchor: what parameters decay to; see :func:`add_decayed_weights`.
-      weight_decay_mask: another name for ``mask``.
+      penalty, anchor, weight_decay_mask: as in :func:`with_weight_decay`.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`.
