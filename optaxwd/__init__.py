@@ -16,20 +16,26 @@ from optaxwd.optimizers import rmspropw as rmspropw
 from optaxwd.optimizers import sgd_l2 as sgd_l2
 from optaxwd.optimizers import sgdw as sgdw
 from optaxwd.optimizers import with_weight_decay as with_weight_decay
+from optaxwd.rules import DecayRules as DecayRules
 from optaxwd.transforms import AddDecayedWeightsState as AddDecayedWeightsState
+from optaxwd.transforms import FreezeState as FreezeState
 from optaxwd.transforms import Penalty as Penalty
 from optaxwd.transforms import ScaleByLearningRateState as ScaleByLearningRateState
 from optaxwd.transforms import ScaleByNadamState as ScaleByNadamState
 from optaxwd.transforms import add_decayed_weights as add_decayed_weights
+from optaxwd.transforms import freeze as freeze
 from optaxwd.transforms import huber as huber
 from optaxwd.transforms import scale_by_adam as scale_by_adam
 from optaxwd.transforms import scale_by_learning_rate as scale_by_learning_rate
 from optaxwd.transforms import scale_by_nadam as scale_by_nadam
+from optaxwd.tree import leaf_paths as leaf_paths
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AddDecayedWeightsState",
+    "DecayRules",
+    "FreezeState",
     "OptimizerInfo",
     "Penalty",
     "ScaleByLearningRateState",
@@ -41,7 +47,9 @@ __all__ = [
     "convert_state",
     "create_optimizer",
     "decouple",
+    "freeze",
     "huber",
+    "leaf_paths",
     "lionw",
     "list_optimizers",
     "muonw",

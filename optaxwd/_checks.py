@@ -15,20 +15,28 @@ from optaxwd._typing import ScalarOrSchedule
 
 def is_static_number(value: Any) -> bool:
     """Return whether ``value`` is a Python or NumPy number, so known at build time."""
+    if isinstance(value, np.ndarray):
+        return value.ndim == 0 and np.issubdtype(value.dtype, np.number)
     return isinstance(value, (Number, np.number)) and not isinstance(value, bool)
 
 
-def check_scalar(value: Any, name: str, owner: str) -> None:
-    """Raise unless ``value`` is a finite number >= 0 or a scalar array.
+def is_known(value: Any) -> bool:
+    """Return whether ``value`` can be looked at now: all but traced arrays can."""
+    return not isinstance(value, jax.core.Tracer)
 
-    The value of a traced array is not known, so only its shape and dtype are
-    checked.
+
+def check_scalar(
+    value: Any, name: str, owner: str, *, kind: str = "a number or a scalar array"
+) -> None:
+    """Raise unless ``value`` is a finite number >= 0 or a scalar array of one.
+
+    Of a traced array only shape and dtype are known, and only these are checked.
     """
     is_array = isinstance(value, (jax.Array, np.ndarray))
-    if not is_array and not is_static_number(value):
+    is_number = is_static_number(value) or (is_array and value.dtype != bool)
+    if not is_number:
         raise TypeError(
-            f"{owner}: {name} must be a number, a scalar array or a schedule "
-            f"(a function of the step count), got {value!r} of type "
+            f"{owner}: {name} must be {kind}, got {value!r} of type "
             f"{type(value).__name__}."
         )
     if is_array and value.ndim != 0:
@@ -36,31 +44,42 @@ def check_scalar(value: Any, name: str, owner: str) -> None:
             f"{owner}: {name} must be a scalar, got an array of shape {value.shape}. "
             "To choose parameters use `mask`; for a sweep use `jax.vmap`."
         )
-    if isinstance(value, jax.core.Tracer):
-        return
-    if np.iscomplexobj(value):
+    if np.issubdtype(getattr(value, "dtype", type(value)), np.complexfloating):
         raise TypeError(f"{owner}: {name} must be real, got {value!r}.")
-    number = float(value)
-    if not math.isfinite(number) or number < 0:
-        raise ValueError(
-            f"{owner}: {name} must be finite and >= 0, got {value!r}. Decay shrinks "
-            "the parameters and steps go downhill without a change of sign."
-        )
+    if is_known(value) and not (math.isfinite(float(value)) and value >= 0):
+        raise ValueError(f"{owner}: {name} must be finite and >= 0, got {value!r}.")
 
 
 def check_scalar_or_schedule(value: ScalarOrSchedule, name: str, owner: str) -> None:
     """Raise unless ``value`` is a schedule or passes :func:`check_scalar`."""
     if not callable(value):
-        check_scalar(value, name, owner)
+        kind = "a number, a scalar array or a schedule (a function of the step count)"
+        check_scalar(value, name, owner, kind=kind)
 
 
 def check_decay_factor(value: Any, name: str, owner: str) -> None:
     """Raise unless ``value``, the rate of a moving average, lies in [0, 1)."""
     check_scalar(value, name, owner)
-    if is_static_number(value) and value >= 1:
+    if is_known(value) and value >= 1:
         raise ValueError(
             f"{owner}: {name} must be in [0, 1), got {value!r}: a moving average with "
             "rate 1 never sees a gradient and its bias correction divides by zero."
+        )
+
+
+def check_positive(value: Any, name: str, owner: str) -> None:
+    """Raise unless ``value`` passes :func:`check_scalar` and is not zero."""
+    check_scalar(value, name, owner)
+    if is_known(value) and value == 0:
+        raise ValueError(f"{owner}: {name} must be > 0, got {value!r}.")
+
+
+def check_bool(value: Any, name: str, owner: str) -> None:
+    """Raise unless ``value`` is True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(
+            f"{owner}: {name} must be True or False, got {value!r} of type "
+            f"{type(value).__name__}."
         )
 
 

@@ -1,10 +1,9 @@
-"""Type aliases, all built on Optax's public types."""
+"""Type aliases in Optax's terms."""
 
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
 import jax
-import optax
 
 Scalar: TypeAlias = float | jax.Array
 ScalarOrSchedule: TypeAlias = Scalar | Callable[[Any], Any]
@@ -16,6 +15,3 @@ Mask: TypeAlias = Any
 Coupling: TypeAlias = Literal[
     "l2", "learning_rate", "independent", "constant", "corrected"
 ]
-
-Preconditioner: TypeAlias = optax.GradientTransformation
-Optimizer: TypeAlias = optax.GradientTransformationExtraArgs

@@ -1,19 +1,15 @@
 """Bit for bit what Optax gives, wherever the arguments are Optax's."""
 
-import importlib.metadata
-
 import jax
 import jax.numpy as jnp
 import optax
 import optax.contrib
 import pytest
-from helpers import assert_close, assert_identical
+from helpers import OPTAX_ADVANCES_SCHEDULES, assert_close, assert_identical
 
 import optaxwd
 
 STEPS = 6
-# Optax 0.2.6 reads a schedule of λ but never advances its count.
-OPTAX_ADVANCES_SCHEDULES = importlib.metadata.version("optax") != "0.2.6"
 
 
 def peak_then_down(count):

@@ -5,9 +5,15 @@ from typing import Any, Literal
 import jax.numpy as jnp
 import optax
 
+from optaxwd._checks import (
+    check_decay_factor,
+    check_positive,
+    check_scalar,
+    check_scalar_or_schedule,
+)
 from optaxwd._typing import Coupling, Mask, Scalar, ScalarOrSchedule
-from optaxwd.optimizers._builders import decouple
-from optaxwd.transforms import Penalty, scale_by_learning_rate
+from optaxwd.optimizers._assemble import assemble_around
+from optaxwd.transforms import Penalty, keep_dtypes, scale_by_learning_rate
 
 
 def adafactorw(
@@ -77,14 +83,18 @@ def adafactorw(
       Shazeer and Stern, `Adafactor: Adaptive Learning Rates with Sublinear Memory Cost
       <https://arxiv.org/abs/1804.04235>`_, 2018.
     """
+    check_scalar_or_schedule(learning_rate, "learning_rate", "adafactorw")
+    check_scalar(decay_rate, "decay_rate", "adafactorw")
     clip, scale, mean = optax.identity(), optax.identity(), optax.identity()
     if clipping_threshold is not None:
+        check_positive(clipping_threshold, "clipping_threshold", "adafactorw")
         clip = optax.clip_by_block_rms(clipping_threshold)
     if multiply_by_parameter_scale:
         scale = optax.scale_by_param_block_rms()
     if momentum is not None:
+        check_decay_factor(momentum, "momentum", "adafactorw")
         mean = optax.ema(momentum, debias=False, accumulator_dtype=dtype_momentum)
-    optimizer = optax.chain(
+    chain = optax.chain(
         optax.scale_by_factored_rms(
             factored, decay_rate, decay_offset, min_dim_size_to_factor, eps
         ),
@@ -93,9 +103,10 @@ def adafactorw(
         scale,
         mean,
     )
-    return decouple(
-        optimizer,
+    return assemble_around(
+        keep_dtypes(chain),
         weight_decay,
+        owner="adafactorw",
         learning_rate=learning_rate,
         coupling=coupling,
         peak_learning_rate=peak_learning_rate,

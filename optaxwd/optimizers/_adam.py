@@ -5,7 +5,7 @@ from typing import Any, Literal
 import optax
 
 from optaxwd._typing import Coupling, Mask, Scalar, ScalarOrSchedule
-from optaxwd.optimizers._builders import with_weight_decay
+from optaxwd.optimizers._assemble import assemble
 from optaxwd.transforms import Penalty, scale_by_adam, scale_by_nadam
 
 
@@ -67,10 +67,11 @@ def adamw(
       Loshchilov and Hutter, `Decoupled Weight Decay Regularization
       <https://arxiv.org/abs/1711.05101>`_, 2019.
     """
-    return with_weight_decay(
+    return assemble(
         scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov),
         learning_rate,
         weight_decay,
+        owner="adamw",
         coupling=coupling,
         peak_learning_rate=peak_learning_rate,
         mask=mask,
@@ -133,10 +134,11 @@ def adam_l2(
       Kingma and Ba, `Adam: A Method for Stochastic Optimization
       <https://arxiv.org/abs/1412.6980>`_, 2015.
     """
-    return with_weight_decay(
+    return assemble(
         scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov),
         learning_rate,
         weight_decay,
+        owner="adam_l2",
         coupling="l2",
         mask=mask,
         penalty=penalty,
@@ -210,10 +212,11 @@ def nadamw(
         preconditioner = scale_by_nadam(
             b1, b2, eps, eps_root, mu_dtype, momentum_decay=momentum_decay
         )
-    return with_weight_decay(
+    return assemble(
         preconditioner,
         learning_rate,
         weight_decay,
+        owner="nadamw",
         coupling=coupling,
         peak_learning_rate=peak_learning_rate,
         mask=mask,

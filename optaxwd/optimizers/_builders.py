@@ -4,21 +4,9 @@ from typing import Any, Literal
 
 import optax
 
-from optaxwd._checks import (
-    check_params,
-    check_scalar_or_schedule,
-    check_transformation,
-    one_mask,
-)
 from optaxwd._typing import Coupling, Mask, ScalarOrSchedule
-from optaxwd.optimizers._couplings import (
-    RELATIVE,
-    check_coupling,
-    check_peak,
-    relative_learning_rate,
-    scheduled_product,
-)
-from optaxwd.transforms import Penalty, add_decayed_weights, scale_by_learning_rate
+from optaxwd.optimizers._assemble import assemble, assemble_around
+from optaxwd.transforms import Penalty
 
 
 def with_weight_decay(
@@ -104,29 +92,19 @@ def with_weight_decay(
       Defazio, `Why Gradients Rapidly Increase Near the End of Training
       <https://arxiv.org/abs/2506.02285>`_, 2025, for ``corrected``.
     """
-    owner = "with_weight_decay"
-    check_transformation(preconditioner, "preconditioner", owner)
-    check_scalar_or_schedule(learning_rate, "learning_rate", owner)
-    check_scalar_or_schedule(weight_decay, "weight_decay", owner)
-    check_coupling(coupling, cautious=cautious, owner=owner)
-    check_peak(learning_rate, peak_learning_rate, coupling=coupling, owner=owner)
-    options = {
-        "mask": one_mask(mask, weight_decay_mask, owner),
-        "cautious": cautious,
-        "penalty": penalty,
-        "anchor": anchor,
-    }
-    to_step = scale_by_learning_rate(learning_rate)
-    if coupling in RELATIVE:
-        relative = relative_learning_rate(learning_rate, peak_learning_rate)
-        weight_decay = scheduled_product(weight_decay, relative)
-    if coupling in ("independent", "constant"):
-        decay = add_decayed_weights(weight_decay, after_learning_rate=True, **options)
-        return _chain(preconditioner, to_step, decay, owner=owner)
-    decay = add_decayed_weights(weight_decay, **options)
-    if coupling == "l2":
-        return _chain(decay, preconditioner, to_step, owner=owner)
-    return _chain(preconditioner, decay, to_step, owner=owner)
+    return assemble(
+        preconditioner,
+        learning_rate,
+        weight_decay,
+        owner="with_weight_decay",
+        coupling=coupling,
+        peak_learning_rate=peak_learning_rate,
+        mask=mask,
+        cautious=cautious,
+        penalty=penalty,
+        anchor=anchor,
+        weight_decay_mask=weight_decay_mask,
+    )
 
 
 def decouple(
@@ -153,6 +131,8 @@ def decouple(
 
     with the :math:`R_t` of :func:`with_weight_decay`. ``coupling="l2"`` adds
     :math:`\lambda\,\mathrm{pull}(\theta - a)` to the gradient that the optimizer gets.
+    Decay comes with every update: put ``optax.MultiSteps`` and other wrappers that skip
+    steps around the result, not inside.
 
     Args:
       optimizer: a complete optimizer without decay of its own, such as
@@ -192,51 +172,16 @@ def decouple(
       Loshchilov and Hutter, `Decoupled Weight Decay Regularization
       <https://arxiv.org/abs/1711.05101>`_, 2019.
     """
-    owner = "decouple"
-    check_transformation(optimizer, "optimizer", owner)
-    check_scalar_or_schedule(weight_decay, "weight_decay", owner)
-    check_coupling(coupling, cautious=cautious, owner=owner)
-    options = {
-        "mask": one_mask(mask, weight_decay_mask, owner),
-        "cautious": cautious,
-        "penalty": penalty,
-        "anchor": anchor,
-    }
-    if coupling == "l2":
-        decay = add_decayed_weights(weight_decay, **options)
-        return _chain(decay, optimizer, owner=owner)
-    rate = weight_decay
-    if coupling != "constant":
-        if learning_rate is None:
-            raise ValueError(
-                f"{owner}: coupling={coupling!r} ties the decay to the learning rate, "
-                "got learning_rate=None. Pass the one that the optimizer was built "
-                "with, or use coupling='constant'."
-            )
-        check_scalar_or_schedule(learning_rate, "learning_rate", owner)
-        check_peak(learning_rate, peak_learning_rate, coupling=coupling, owner=owner)
-        if coupling in ("learning_rate", "corrected"):
-            rate = scheduled_product(learning_rate, rate)
-        if coupling in RELATIVE:
-            relative = relative_learning_rate(learning_rate, peak_learning_rate)
-            rate = scheduled_product(rate, relative)
-    decay = add_decayed_weights(rate, after_learning_rate=True, **options)
-    return _chain(optimizer, decay, owner=owner)
-
-
-def _chain(
-    *stages: optax.GradientTransformation, owner: str
-) -> optax.GradientTransformationExtraArgs:
-    """Chain ``stages``, which read the parameters, under an error that says so."""
-    chain = optax.chain(*stages)
-
-    def update(
-        updates: optax.Updates,
-        state: Any,
-        params: optax.Params | None = None,
-        **extra_args: Any,
-    ) -> tuple[optax.Updates, Any]:
-        check_params(params, owner)
-        return chain.update(updates, state, params, **extra_args)
-
-    return optax.GradientTransformationExtraArgs(chain.init, update)
+    return assemble_around(
+        optimizer,
+        weight_decay,
+        owner="decouple",
+        learning_rate=learning_rate,
+        coupling=coupling,
+        peak_learning_rate=peak_learning_rate,
+        mask=mask,
+        cautious=cautious,
+        penalty=penalty,
+        anchor=anchor,
+        weight_decay_mask=weight_decay_mask,
+    )

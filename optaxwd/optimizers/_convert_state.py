@@ -6,16 +6,17 @@ So stages are matched by role: the decay, the learning rate, and everything else
 order.
 """
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
+from optaxwd._checks import check_scalar
 from optaxwd.transforms import AddDecayedWeightsState, ScaleByLearningRateState
 
-# Optax does not export the type of this state.
-_WeightDecaySchedule = type(optax.add_decayed_weights(lambda _: 0.0).init(()))
 _COUNTS = ("decay_count", "learning_rate_count", "count")
 _OWNER = "convert_state"
 
@@ -101,7 +102,9 @@ def _convert_chain(state: Any, like: Any, count: Any) -> Any:
             f"{_names(targets)}. Only decay and learning-rate stages may be missing; "
             "build the target optimizer with the same preconditioner and wrappers."
         )
-    if count is None:
+    if count is not None:
+        check_scalar(count, "count", _OWNER)
+    else:
         count = next(
             _counts(by_role["decay"] + by_role["learning_rate"] + sources), None
         )
@@ -132,21 +135,33 @@ def _convert_counter(source: Any, target: Any, count: Any) -> Any:
             f"{_OWNER}: {type(target).__name__} needs the number of updates so far, "
             "and no stage of the state counts them. Pass count=."
         )
+    # Each stage has a buffer of its own, so that the state may be donated.
+    own = jnp.array(own, jnp.int32)
     if isinstance(target, AddDecayedWeightsState):
-        return AddDecayedWeightsState(own, getattr(source, "anchor", None))
+        return AddDecayedWeightsState(own, _anchor(source))
     return type(target)(own)
 
 
-def _check_anchors(sources: list[Any], targets: list[Any]) -> None:
-    def anchored(stages: list[Any]) -> bool:
-        return any(jax.tree.leaves(getattr(s, "anchor", None)) for s in stages)
+def _anchor(stage: Any) -> Any:
+    if isinstance(stage, optax.MaskedState):
+        return _anchor(stage.inner_state)
+    return getattr(stage, "anchor", None)
 
-    if anchored(sources) != anchored(targets):
-        has, lacks = ("state", "target") if anchored(sources) else ("target", "state")
+
+def _check_anchors(sources: list[Any], targets: list[Any]) -> None:
+    """Raise unless both have the same anchors, in the same order."""
+    ours, theirs = (
+        [anchor for anchor in map(_anchor, stages) if jax.tree.leaves(anchor)]
+        for stages in (sources, targets)
+    )
+    if len(ours) != len(theirs):
+        has, lacks = ("state", "target") if ours else ("target", "state")
         raise ValueError(
             f"{_OWNER}: the {has} holds an anchor that the {lacks} has not: "
             "decay to it would be lost. Build both optimizers with the same anchor=."
         )
+    for one, other in zip(ours, theirs, strict=True):
+        convert_state(one, other)
 
 
 def _stages(state: Any) -> tuple[list[Any], Any]:
@@ -157,11 +172,18 @@ def _role(stage: Any) -> str:
     if isinstance(stage, optax.MaskedState):
         inner = _role(stage.inner_state)
         return "decay" if inner in ("decay", "empty") else "other"
-    if isinstance(stage, (AddDecayedWeightsState, _WeightDecaySchedule)):
+    if isinstance(stage, (AddDecayedWeightsState, _weight_decay_schedule())):
         return "decay"
     if isinstance(stage, (ScaleByLearningRateState, optax.ScaleByScheduleState)):
         return "learning_rate"
     return "other" if jax.tree.leaves(stage) else "empty"
+
+
+@functools.cache
+def _weight_decay_schedule() -> type:
+    # Optax does not export this type, and making one when the package is imported would
+    # start JAX's backend, before jax.distributed.initialize.
+    return type(optax.add_decayed_weights(lambda _: 0.0).init(()))
 
 
 def _counts(stages: list[Any]) -> Iterator[Any]:

@@ -3,13 +3,17 @@
 import math
 from typing import Any, get_args
 
-import jax.core
-
-from optaxwd._checks import check_choice, check_scalar, is_static_number
+from optaxwd._checks import (
+    check_choice,
+    check_scalar,
+    is_known,
+    is_static_number,
+)
 from optaxwd._typing import Coupling, ScalarOrSchedule
 
 COUPLINGS = get_args(Coupling)
-# Those that divide by the peak learning rate.
+# Those tied to the learning rate itself, and those that divide by its peak.
+TIED = ("learning_rate", "corrected")
 RELATIVE = ("independent", "corrected")
 
 
@@ -24,8 +28,75 @@ def check_coupling(coupling: Any, *, cautious: bool, owner: str) -> None:
         )
 
 
-def scheduled_product(*factors: Any) -> ScalarOrSchedule:
-    """Return the product of numbers, arrays and schedules; a schedule if any is one."""
+def check_peak(
+    learning_rate: Any,
+    peak_learning_rate: Any,
+    *,
+    coupling: str,
+    owner: str,
+    name: str,
+) -> None:
+    """Raise unless ``coupling`` can know the peak, if it reads it at all.
+
+    A number is its own peak. A schedule hides its peak, and an array may change from
+    one update to the next (``optax.inject_hyperparams`` passes schedules so): for both
+    the caller must say.
+    """
+    given = peak_learning_rate is not None
+    if given:
+        check_scalar(peak_learning_rate, name, owner)
+    if coupling not in RELATIVE:
+        return
+    if not given and not is_static_number(learning_rate):
+        kind = "a schedule" if callable(learning_rate) else "an array"
+        raise ValueError(
+            f"{owner}: coupling={coupling!r} divides by the peak learning rate, which "
+            f"cannot be read from {kind}, got {learning_rate!r}. Pass {name}=, the "
+            "largest value that the learning rate takes (for a constant, the same "
+            "array)."
+        )
+    peak = peak_learning_rate if given else learning_rate
+    if is_known(peak) and peak == 0:
+        raise ValueError(
+            f"{owner}: coupling={coupling!r} divides by the peak learning rate, got "
+            f"{peak!r}. Pass a positive {name}=, or use coupling='constant', which "
+            "ignores the learning rate."
+        )
+    both_known = is_static_number(learning_rate) and is_static_number(peak)
+    if both_known and learning_rate > peak * (1 + 1e-6):
+        raise ValueError(
+            f"{owner}: the learning rate {learning_rate!r} is larger than {name}="
+            f"{peak!r}, so decay would be {learning_rate / peak:.3g} times stronger "
+            "than weight_decay says. Pass the largest value that it takes."
+        )
+
+
+def rate_factor(
+    learning_rate: Any, peak_learning_rate: Any, *, coupling: str, scaled_later: bool
+) -> ScalarOrSchedule:
+    """Return f_t, what λ is multiplied by where decay enters: R_t = f_t·λ in the end.
+
+    Args:
+      learning_rate: η_t.
+      peak_learning_rate: η_peak, or ``None`` where η is its own peak.
+      coupling: one of the five.
+      scaled_later: whether a later stage multiplies by η_t.
+    """
+    factors = []
+    if coupling in TIED and not scaled_later:
+        factors.append(learning_rate)
+    if coupling in RELATIVE and peak_learning_rate is not None:
+        factors.append(_divided(learning_rate, peak_learning_rate))
+    return _product(factors)
+
+
+def _divided(learning_rate: Any, peak: Any) -> ScalarOrSchedule:
+    if callable(learning_rate):
+        return lambda count: learning_rate(count) / peak
+    return learning_rate / peak
+
+
+def _product(factors: list[Any]) -> ScalarOrSchedule:
     if not any(callable(factor) for factor in factors):
         return math.prod(factors)
 
@@ -34,49 +105,3 @@ def scheduled_product(*factors: Any) -> ScalarOrSchedule:
         return math.prod(values)
 
     return product
-
-
-def check_peak(
-    learning_rate: ScalarOrSchedule,
-    peak_learning_rate: Any,
-    *,
-    coupling: str,
-    owner: str,
-    name: str = "peak_learning_rate",
-) -> None:
-    """Raise unless ``coupling`` can know the peak, if it reads it at all.
-
-    A number is its own peak. A schedule hides its peak, and an array may change from
-    one update to the next (``optax.inject_hyperparams`` passes schedules so): for both
-    the caller must say.
-    """
-    if coupling not in RELATIVE:
-        return
-    peak = learning_rate if peak_learning_rate is None else peak_learning_rate
-    if peak_learning_rate is not None:
-        check_scalar(peak_learning_rate, name, owner)
-    elif not is_static_number(learning_rate):
-        kind = "a schedule" if callable(learning_rate) else "an array"
-        raise ValueError(
-            f"{owner}: coupling={coupling!r} divides by the peak learning rate, which "
-            f"cannot be read from {kind}, got {learning_rate!r}. Pass {name}=, the "
-            "largest value that the learning rate takes (for a constant, the same "
-            "array)."
-        )
-    if not isinstance(peak, jax.core.Tracer) and peak == 0:
-        raise ValueError(
-            f"{owner}: coupling={coupling!r} divides by the peak learning rate, got "
-            f"{peak!r}. Pass a positive {name}=, or use coupling='constant', which "
-            "ignores the learning rate."
-        )
-
-
-def relative_learning_rate(
-    learning_rate: ScalarOrSchedule, peak_learning_rate: Any
-) -> ScalarOrSchedule:
-    """Return η_t/η_peak, exactly 1 where the learning rate is its own peak."""
-    if peak_learning_rate is None:
-        return 1.0
-    if callable(learning_rate):
-        return lambda count: learning_rate(count) / peak_learning_rate
-    return learning_rate / peak_learning_rate

@@ -6,8 +6,8 @@ import optax
 
 from optaxwd._checks import check_decay_factor
 from optaxwd._typing import Coupling, Mask, Scalar, ScalarOrSchedule
-from optaxwd.optimizers._builders import with_weight_decay
-from optaxwd.transforms import Penalty
+from optaxwd.optimizers._assemble import assemble
+from optaxwd.transforms import Penalty, keep_dtypes
 
 
 def lionw(
@@ -68,10 +68,11 @@ def lionw(
     """
     for name, value in (("b1", b1), ("b2", b2)):
         check_decay_factor(value, name, "lionw")
-    return with_weight_decay(
-        optax.scale_by_lion(b1, b2, mu_dtype),
+    return assemble(
+        keep_dtypes(optax.scale_by_lion(b1, b2, mu_dtype)),
         learning_rate,
         weight_decay,
+        owner="lionw",
         coupling=coupling,
         peak_learning_rate=peak_learning_rate,
         mask=mask,

@@ -1,5 +1,6 @@
 """Muon with decoupled weight decay, for its matrices and for the rest."""
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any, Literal
@@ -9,11 +10,14 @@ import jax.numpy as jnp
 import optax
 import optax.contrib
 
-from optaxwd._checks import one_mask
+from optaxwd._checks import check_decay_factor, one_mask
 from optaxwd._typing import Coupling, Mask, Scalar, ScalarOrSchedule
-from optaxwd.optimizers._builders import with_weight_decay
-from optaxwd.optimizers._couplings import check_peak
-from optaxwd.transforms import Penalty, scale_by_adam
+from optaxwd.optimizers._assemble import assemble
+from optaxwd.rules import resolve_decays
+from optaxwd.transforms import Penalty, keep_dtypes, scale_by_adam
+
+# Before 0.2.7, scale_by_muon scaled its directions by their aspect ratio itself.
+_OPTAX_SCALES = "consistent_rms" not in inspect.signature(optax.contrib.muon).parameters
 
 
 def muonw(
@@ -108,6 +112,7 @@ def muonw(
       Liu et al., `Muon is Scalable for LLM Training
       <https://arxiv.org/abs/2502.16982>`_, 2025.
     """
+    check_decay_factor(beta, "beta", "muonw")
 
     def numbers_of(updates: optax.Updates) -> Any:
         return _dimension_numbers(updates, muon_weight_dimension_numbers)
@@ -116,16 +121,18 @@ def muonw(
     if preconditioning != "frobenius":
         newer["preconditioning"] = preconditioning
     orthogonalise = optax.chain(
-        optax.contrib.scale_by_muon(
-            ns_coeffs,
-            ns_steps,
-            beta,
-            eps,
-            mu_dtype,
-            nesterov=nesterov,
-            adaptive=adaptive,
-            weight_dimension_numbers=numbers_of,
-            **newer,
+        keep_dtypes(
+            optax.contrib.scale_by_muon(
+                ns_coeffs,
+                ns_steps,
+                beta,
+                eps,
+                mu_dtype,
+                nesterov=nesterov,
+                adaptive=adaptive,
+                weight_dimension_numbers=numbers_of,
+                **newer,
+            )
         ),
         _scale_by_shape(numbers_of, consistent_rms),
     )
@@ -135,39 +142,40 @@ def muonw(
     if adam_learning_rate is None:
         adam_learning_rate = learning_rate
         adam_peak_learning_rate = peak_learning_rate
-    else:
-        check_peak(
-            adam_learning_rate,
-            adam_peak_learning_rate,
-            coupling=coupling,
-            owner="muonw",
-            name="adam_peak_learning_rate",
-        )
+    mask = one_mask(mask, weight_decay_mask, "muonw")
+
+    def groups(params: optax.Params) -> Any:
+        # On the whole tree: one group cannot tell that a rule matches nothing.
+        resolve_decays(mask, params, owner="muonw")
+        return _groups(params, muon_weight_dimension_numbers)
+
     options: dict[str, Any] = {
+        "owner": "muonw",
         "coupling": coupling,
-        "mask": one_mask(mask, weight_decay_mask, "muonw"),
+        "mask": mask,
         "cautious": cautious,
         "penalty": penalty,
         "anchor": anchor,
     }
     return optax.partition(
         {
-            "muon": with_weight_decay(
+            "muon": assemble(
                 orthogonalise,
                 learning_rate,
                 weight_decay,
                 peak_learning_rate=peak_learning_rate,
                 **options,
             ),
-            "adam": with_weight_decay(
+            "adam": assemble(
                 adam,
                 adam_learning_rate,
                 adam_weight_decay,
                 peak_learning_rate=adam_peak_learning_rate,
+                prefix="adam_",
                 **options,
             ),
         },
-        lambda params: _groups(params, muon_weight_dimension_numbers),
+        groups,
     )
 
 
@@ -220,9 +228,11 @@ def _scale_by_shape(
     def scale(update: jax.Array, numbers: Any) -> jax.Array:
         fan_in = _size(update, numbers.reduction_axis)
         fan_out = _size(update, numbers.output_axis)
+        by_aspect = jnp.sqrt(jnp.maximum(1, fan_out / fan_in))
         if consistent_rms is None:
-            return jnp.sqrt(jnp.maximum(1, fan_out / fan_in)) * update
-        return jnp.sqrt(jnp.maximum(fan_in, fan_out)) * consistent_rms * update
+            return update if _OPTAX_SCALES else by_aspect * update
+        by_size = jnp.sqrt(jnp.maximum(fan_in, fan_out)) * consistent_rms
+        return (by_size / by_aspect if _OPTAX_SCALES else by_size) * update
 
     def update(updates: optax.Updates, params: optax.Params | None) -> optax.Updates:
         del params

@@ -4,10 +4,14 @@ from typing import Any, Literal
 
 import optax
 
-from optaxwd._checks import check_decay_factor, check_scalar
+from optaxwd._checks import (
+    check_decay_factor,
+    check_scalar,
+    check_scalar_or_schedule,
+)
 from optaxwd._typing import Coupling, Mask, Scalar, ScalarOrSchedule
-from optaxwd.optimizers._builders import decouple
-from optaxwd.transforms import Penalty, scale_by_learning_rate
+from optaxwd.optimizers._assemble import assemble_around
+from optaxwd.transforms import Penalty, keep_dtypes, scale_by_learning_rate
 
 
 def rmspropw(
@@ -90,9 +94,10 @@ def rmspropw(
         bias_correction,
         owner="rmspropw",
     )
-    return decouple(
+    return assemble_around(
         optimizer,
         weight_decay,
+        owner="rmspropw",
         learning_rate=learning_rate,
         coupling=coupling,
         peak_learning_rate=peak_learning_rate,
@@ -174,9 +179,10 @@ def rmsprop_l2(
         bias_correction,
         owner="rmsprop_l2",
     )
-    return decouple(
+    return assemble_around(
         optimizer,
         weight_decay,
+        owner="rmsprop_l2",
         learning_rate=learning_rate,
         coupling="l2",
         mask=mask,
@@ -200,12 +206,13 @@ def _rmsprop(
     owner: str,
 ) -> optax.GradientTransformation:
     """Chain :func:`optax.rmsprop`'s stages over a state of fixed structure."""
+    check_scalar_or_schedule(learning_rate, "learning_rate", owner)
     check_decay_factor(decay, "decay", owner)
     check_scalar(eps, "eps", owner)
     if momentum is not None:
         check_decay_factor(momentum, "momentum", owner)
     scale_by = optax.scale_by_stddev if centered else optax.scale_by_rms
-    return optax.chain(
+    chain = optax.chain(
         scale_by(
             decay=decay,
             eps=eps,
@@ -216,3 +223,4 @@ def _rmsprop(
         scale_by_learning_rate(learning_rate),
         optax.identity() if momentum is None else optax.trace(momentum, nesterov),
     )
+    return keep_dtypes(chain)

@@ -6,8 +6,8 @@ import optax
 
 from optaxwd._checks import check_decay_factor
 from optaxwd._typing import Coupling, Mask, Scalar, ScalarOrSchedule
-from optaxwd.optimizers._builders import with_weight_decay
-from optaxwd.transforms import Penalty
+from optaxwd.optimizers._assemble import assemble
+from optaxwd.transforms import Penalty, keep_dtypes
 
 
 def sgdw(
@@ -64,10 +64,11 @@ def sgdw(
       Loshchilov and Hutter, `Decoupled Weight Decay Regularization
       <https://arxiv.org/abs/1711.05101>`_, 2019.
     """
-    return with_weight_decay(
+    return assemble(
         _momentum(momentum, nesterov, accumulator_dtype, "sgdw"),
         learning_rate,
         weight_decay,
+        owner="sgdw",
         coupling=coupling,
         peak_learning_rate=peak_learning_rate,
         mask=mask,
@@ -127,10 +128,11 @@ def sgd_l2(
       <https://proceedings.neurips.cc/paper/1991/hash/8eefcfdf5990e441f0fb6f3fad709e21-Abstract.html>`_,
       1991.
     """
-    return with_weight_decay(
+    return assemble(
         _momentum(momentum, nesterov, accumulator_dtype, "sgd_l2"),
         learning_rate,
         weight_decay,
+        owner="sgd_l2",
         coupling="l2",
         mask=mask,
         penalty=penalty,
@@ -149,4 +151,4 @@ def _momentum(
             )
         return optax.identity()
     check_decay_factor(momentum, "momentum", owner)
-    return optax.trace(momentum, nesterov, accumulator_dtype)
+    return keep_dtypes(optax.trace(momentum, nesterov, accumulator_dtype))

@@ -1,9 +1,39 @@
-"""Which leaves decay, and how much: every kind of mask becomes multipliers.
+"""Which leaves decay, and how much: rules, masks and the table that explains them.
 
-Transforms ask this package for one float per leaf and know nothing of masks. It
-imports ``tree`` and below.
+Transforms ask this package how each leaf decays and know nothing of patterns or masks.
+It imports ``tree`` and below.
 """
 
-from optaxwd.rules._masks import resolve_multipliers as resolve_multipliers
+from optaxwd.rules._explain import Explanation as Explanation
+from optaxwd.rules._masks import check_mask as check_mask
+from optaxwd.rules._masks import resolve_decays as resolve_decays
+from optaxwd.rules._patterns import Pattern as Pattern
+from optaxwd.rules._patterns import glob as glob
+from optaxwd.rules._patterns import owned_by as owned_by
+from optaxwd.rules._patterns import search as search
+from optaxwd.rules._presets import everything as everything
+from optaxwd.rules._presets import lora as lora
+from optaxwd.rules._presets import matrices_only as matrices_only
+from optaxwd.rules._presets import standard as standard
+from optaxwd.rules._rules import DecayRules as DecayRules
+from optaxwd.rules._values import FROZEN as FROZEN
+from optaxwd.rules._values import LeafDecay as LeafDecay
+from optaxwd.rules._values import weight_decay as weight_decay
 
-__all__ = ["resolve_multipliers"]
+__all__ = [
+    "FROZEN",
+    "DecayRules",
+    "Explanation",
+    "LeafDecay",
+    "Pattern",
+    "check_mask",
+    "everything",
+    "glob",
+    "lora",
+    "matrices_only",
+    "owned_by",
+    "resolve_decays",
+    "search",
+    "standard",
+    "weight_decay",
+]

@@ -1,4 +1,4 @@
-"""Masks in Optax's sense, turned into one multiplier per leaf."""
+"""Masks and rules, turned into how each leaf decays."""
 
 from typing import Any
 
@@ -8,37 +8,51 @@ import optax
 
 from optaxwd import tree
 from optaxwd._typing import Mask
+from optaxwd.rules._rules import DecayRules
+from optaxwd.rules._values import LeafDecay
 
 
-def resolve_multipliers(mask: Mask, params: optax.Params, *, owner: str) -> Any:
-    """Return the decay multiplier of every leaf of ``params``.
+def resolve_decays(mask: Mask, params: optax.Params, *, owner: str) -> Any:
+    """Return how every leaf of ``params`` decays.
 
     Args:
-      mask: ``None`` (everything decays), a tree of bools with the structure of
-        ``params``, a prefix of such a tree, or a function of ``params`` that returns
-        one of these.
+      mask: ``None`` (everything decays), a :class:`DecayRules`, a tree of bools
+        with the structure of ``params``, a prefix of such a tree, or a function of
+        ``params`` that returns one of these.
       params: the parameters; only structure, shapes and dtypes may matter.
       owner: the transform to name in messages.
 
     Returns:
-      A tree with the structure of ``params`` and Python floats, 1.0 or 0.0.
+      A tree with the structure of ``params`` and a :class:`LeafDecay` per leaf.
 
     Raises:
       ValueError: if the mask has another structure; the message names the path.
       TypeError: if a leaf of the mask is not a bool.
     """
     if mask is None:
-        return jax.tree.map(lambda _: 1.0, params)
+        return jax.tree.map(lambda _: LeafDecay(), params)
+    if isinstance(mask, DecayRules):
+        return mask.decays(params)
     prefix = mask(params) if _is_function(mask) else mask
-    for path, leaf in tree.leaves_with_paths(prefix):
+    _check_bools(prefix, owner)
+    covered = tree.broadcast_prefix(prefix, params, name=f"{owner}: the mask")
+    return jax.tree.map(lambda decays: LeafDecay(float(decays)), covered)
+
+
+def check_mask(mask: Mask, owner: str) -> None:
+    """Raise if a leaf of a mask that is already known is not a bool."""
+    if not (mask is None or isinstance(mask, DecayRules) or _is_function(mask)):
+        _check_bools(mask, owner)
+
+
+def _check_bools(mask: Any, owner: str) -> None:
+    for path, leaf in tree.leaves_with_paths(mask):
         if not isinstance(leaf, (bool, np.bool_)):
             raise TypeError(
                 f"{owner}: the mask leaf at '{tree.path_string(path)}' must be a bool, "
                 f"got {leaf!r} of type {type(leaf).__name__}. True decays, False does "
-                "not; anything else would be taken for one of them by its truth value."
+                "not. For multipliers use DecayRules."
             )
-    covered = tree.broadcast_prefix(prefix, params, name=f"{owner}: the mask")
-    return jax.tree.map(float, covered)
 
 
 def _is_function(mask: Any) -> bool:

@@ -7,6 +7,10 @@ package imports ``rules``, ``schedules``, ``tree`` and below.
 from optaxwd.transforms._adam import scale_by_adam as scale_by_adam
 from optaxwd.transforms._decay import AddDecayedWeightsState as AddDecayedWeightsState
 from optaxwd.transforms._decay import add_decayed_weights as add_decayed_weights
+from optaxwd.transforms._decay import decay_stage as decay_stage
+from optaxwd.transforms._dtypes import keep_dtypes as keep_dtypes
+from optaxwd.transforms._freeze import FreezeState as FreezeState
+from optaxwd.transforms._freeze import freeze as freeze
 from optaxwd.transforms._learning_rate import (
     ScaleByLearningRateState as ScaleByLearningRateState,
 )
@@ -20,11 +24,15 @@ from optaxwd.transforms._penalties import huber as huber
 
 __all__ = [
     "AddDecayedWeightsState",
+    "FreezeState",
     "Penalty",
     "ScaleByLearningRateState",
     "ScaleByNadamState",
     "add_decayed_weights",
+    "decay_stage",
+    "freeze",
     "huber",
+    "keep_dtypes",
     "scale_by_adam",
     "scale_by_learning_rate",
     "scale_by_nadam",

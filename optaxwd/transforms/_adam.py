@@ -6,6 +6,7 @@ import optax
 
 from optaxwd._checks import check_decay_factor, check_scalar
 from optaxwd._typing import Scalar
+from optaxwd.transforms._dtypes import keep_dtypes
 
 
 def scale_by_adam(
@@ -28,10 +29,11 @@ def scale_by_adam(
 
     with t from 1 for the first update. Signature, numbers and state are those of
     :func:`optax.scale_by_adam`, which does the work. Two things are better here. The
-    moments keep the dtypes they were initialised with: in Optax, ``b1`` or ``b2`` as
-    float32 arrays (a sweep, ``inject_hyperparams``) turn bfloat16 moments into float32
-    at the first update, which recompiles a jitted step and breaks ``lax.scan``. And
-    values that can only give NaN are refused.
+    moments keep the dtypes they were initialised with: in Optax, float32 gradients of
+    bfloat16 parameters, and ``b1`` or ``b2`` as float32 arrays (a sweep,
+    ``inject_hyperparams``), turn bfloat16 moments into float32 at the first update,
+    which recompiles a jitted step and breaks ``lax.scan``; in these cases the numbers
+    differ. And values that can only give NaN are refused.
 
     Args:
       b1: :math:`\beta_1` in [0, 1), rate of the mean of gradients.
@@ -72,19 +74,6 @@ def scale_by_adam(
         check_decay_factor(value, name, "scale_by_adam")
     for name, value in (("eps", eps), ("eps_root", eps_root)):
         check_scalar(value, name, "scale_by_adam")
-    inner = optax.scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
-
-    def update(
-        updates: optax.Updates,
-        state: Any,
-        params: optax.Params | None = None,
-        **extra_args: Any,
-    ) -> tuple[optax.Updates, Any]:
-        del params, extra_args
-        updates, new = inner.update(updates, state)
-        assert isinstance(new, optax.ScaleByAdamState)
-        mu = optax.tree.cast_like(new.mu, state.mu)
-        nu = optax.tree.cast_like(new.nu, state.nu)
-        return updates, new._replace(mu=mu, nu=nu)
-
-    return optax.GradientTransformationExtraArgs(inner.init, update)
+    return keep_dtypes(
+        optax.scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
+    )

@@ -1,15 +1,24 @@
 """Add the decay term to the updates: the transform behind every coupling."""
 
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
-from optaxwd import tree
-from optaxwd._checks import check_params, check_scalar_or_schedule, one_mask
-from optaxwd._typing import Mask, ScalarOrSchedule
-from optaxwd.rules import resolve_multipliers
+from optaxwd._checks import (
+    check_bool,
+    check_params,
+    check_scalar,
+    check_scalar_or_schedule,
+    is_static_number,
+    one_mask,
+)
+from optaxwd._typing import Mask, Scalar, ScalarOrSchedule
+from optaxwd.rules import LeafDecay, check_mask, resolve_decays
+from optaxwd.transforms._anchors import check_anchor, lay_over
 from optaxwd.transforms._engine import add_decay_to_tree
 from optaxwd.transforms._penalties import Penalty, get_penalty
 
@@ -40,6 +49,7 @@ def add_decayed_weights(
     anchor: Literal["init"] | optax.Params | None = None,
     cautious: bool = False,
     after_learning_rate: bool = False,
+    factor: ScalarOrSchedule = 1.0,
     weight_decay_mask: Mask = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Add the decay term to the updates.
@@ -49,32 +59,42 @@ def add_decayed_weights(
 
     .. math::
 
-        u &\leftarrow u + \lambda_t \, m \, g(u) \, \mathrm{pull}(\theta - a) \\
-        s &\leftarrow s - \lambda_t \, m \, g(-s) \, \mathrm{pull}(\theta - a)
+        u &\leftarrow u + f_t \lambda_t \, m \, g(u) \, \mathrm{pull}(\theta - a) \\
+        s &\leftarrow s - f_t \lambda_t \, m \, g(-s) \, \mathrm{pull}(\theta - a)
 
-    with :math:`m` from the mask, the anchor :math:`a`, and a gate :math:`g` that is 1,
-    or with ``cautious`` 1 only where
+    with :math:`m` from the mask, a factor :math:`f_t` that is 1 unless given, the
+    anchor :math:`a`, and a gate :math:`g` that is 1, or with ``cautious`` 1 only where
     :math:`\mathrm{sign}(u)\,\mathrm{sign}(\theta - a) \ge 0`. With Optax's arguments
     the results are Optax's, bit for bit; the state has one structure for all of them.
 
-    Three deviations from :func:`optax.add_decayed_weights`: a :math:`\lambda_t` that is
-    zero, traced or not, leaves the updates bit for bit; integer leaves and leaves that
-    are not arrays are left alone; a mask leaf that is not a bool is refused.
+    Deviations from :func:`optax.add_decayed_weights`:
+
+    1. A :math:`\lambda_t` that is zero, traced or not, leaves the updates bit for bit,
+       also where θ is infinite. So the derivative with respect to λ at 0 is 0.
+    2. Integer leaves and leaves that are not arrays are left alone.
+    3. A mask leaf that is not a bool is refused, arrays of one bool too.
+    4. Masks are matched by path: a plain dict fits a Flax ``State``. A function that
+       makes a mask gets the parameters, not the updates.
 
     Args:
       weight_decay: :math:`\lambda_t \ge 0`, a number, a scalar array (traced or not)
-        or a schedule of the step count, which starts at 0. Here it is the whole rate:
-        what it is multiplied by later is up to the chain.
-      mask: which parameters decay: a tree of bools, a prefix of one, or a function of
-        the parameters that returns one. ``None``: all of them. Matched by path.
+        or a schedule of the step count, which starts at 0.
+      mask: which parameters decay: a :class:`DecayRules`, whose rules may give
+        multipliers and λ of their own; a tree of bools, a prefix of one, or a function
+        of the parameters that returns one. ``None``: all of them. Matched by path.
       penalty: ``"l2"`` (pull θ), ``"l1"`` (pull sign θ), ``"huber"`` (pull
         clip(θ, ±1)), or a :class:`Penalty` such as ``huber(delta)``.
       anchor: what parameters decay to. ``None``: zero. ``"init"``: the parameters
         given to ``init``, kept in the state. A tree like the parameters: that tree.
       cautious: decay only where the update does not point away from the anchor. The
         paper's gate compares u with θ; with an anchor, θ − a takes the place of θ.
+        After the learning rate an update of 0, also by underflow or at a learning rate
+        of 0, has no direction any more and counts as agreeing.
       after_learning_rate: whether the updates that come in are already scaled by
         −η. It must be told: the numbers alone do not show it.
+      factor: :math:`f_t \ge 0`, what every λ is multiplied by, also those of rules: a
+        number, a scalar array or a schedule, such as the learning rate where decay
+        comes after it.
       weight_decay_mask: another name for ``mask``.
 
     Returns:
@@ -115,13 +135,44 @@ def add_decayed_weights(
       Li et al., `Explicit Inductive Bias for Transfer Learning with Convolutional
       Networks <https://arxiv.org/abs/1802.01483>`_, 2018, for the anchor.
     """
-    check_scalar_or_schedule(weight_decay, "weight_decay", _NAME)
-    mask = one_mask(mask, weight_decay_mask, _NAME)
-    pull = get_penalty(penalty, _NAME)
-    keeps_init = _check_anchor(anchor)
+    return decay_stage(
+        weight_decay,
+        mask=one_mask(mask, weight_decay_mask, _NAME),
+        penalty=penalty,
+        anchor=anchor,
+        cautious=cautious,
+        after_learning_rate=after_learning_rate,
+        factor=factor,
+        owner=_NAME,
+    )
+
+
+def decay_stage(
+    weight_decay: ScalarOrSchedule,
+    *,
+    mask: Mask,
+    penalty: str | Penalty,
+    anchor: Any,
+    cautious: bool,
+    after_learning_rate: bool,
+    factor: ScalarOrSchedule,
+    owner: str,
+) -> optax.GradientTransformationExtraArgs:
+    """Build :func:`add_decayed_weights` for ``owner``, which its messages name."""
+    check_scalar_or_schedule(weight_decay, "weight_decay", owner)
+    check_scalar_or_schedule(factor, "factor", owner)
+    check_bool(cautious, "cautious", owner)
+    check_bool(after_learning_rate, "after_learning_rate", owner)
+    check_mask(mask, owner)
+    pull = get_penalty(penalty, owner)
+    keeps_init = check_anchor(anchor, owner)
 
     def init(params: optax.Params) -> AddDecayedWeightsState:
-        initial = jax.tree.map(jnp.copy, params) if keeps_init else None
+        if jax.tree.leaves(params):
+            resolve_decays(mask, params, owner=owner)
+            if not keeps_init:
+                lay_over(anchor, params, owner)
+        initial = jax.tree.map(_copy, params) if keeps_init else None
         return AddDecayedWeightsState(jnp.zeros([], jnp.int32), initial)
 
     def update(
@@ -131,19 +182,13 @@ def add_decayed_weights(
         **extra_args: Any,
     ) -> tuple[optax.Updates, Any]:
         del extra_args
-        theta = check_params(params, _NAME)
-        rate = (
-            weight_decay(state.decay_count) if callable(weight_decay) else weight_decay
-        )
-        target = state.anchor if keeps_init else anchor
-        if target is not None:
-            target = tree.broadcast_prefix(target, theta, name=f"{_NAME}: the anchor")
+        theta = check_params(params, owner)
         updates = add_decay_to_tree(
             updates,
             theta,
-            target,
-            resolve_multipliers(mask, theta, owner=_NAME),
-            rate=rate,
+            lay_over(state.anchor if keeps_init else anchor, theta, owner),
+            resolve_decays(mask, theta, owner=owner),
+            rate_of=_rates(weight_decay, factor, state.decay_count, owner),
             penalty=pull,
             cautious=cautious,
             after_learning_rate=after_learning_rate,
@@ -154,11 +199,32 @@ def add_decayed_weights(
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-def _check_anchor(anchor: Any) -> bool:
-    """Return whether the anchor is the parameters given to ``init``."""
-    if isinstance(anchor, str) and anchor != "init":
-        raise ValueError(
-            f"{_NAME}: anchor must be None, 'init' or a tree like the parameters, "
-            f"got {anchor!r}."
-        )
-    return isinstance(anchor, str)
+def _rates(
+    weight_decay: ScalarOrSchedule, factor: ScalarOrSchedule, count: Any, owner: str
+) -> Callable[[LeafDecay], Scalar]:
+    """Return f·λ at ``count`` for each leaf, computed once per distinct λ."""
+    known: dict[int, Any] = {}
+
+    def value(scalar_or_schedule: Any, name: str) -> Any:
+        if not callable(scalar_or_schedule):
+            return scalar_or_schedule
+        scheduled: Any = scalar_or_schedule(count)
+        if is_static_number(scheduled) or jnp.ndim(scheduled):
+            check_scalar(scheduled, f"{name} (from its schedule)", owner)
+        return scheduled
+
+    def rate_of(decay: LeafDecay) -> Any:
+        own = weight_decay if decay.weight_decay is None else decay.weight_decay
+        if id(own) not in known:
+            rate = value(own, "weight_decay")
+            if not (is_static_number(factor) and factor == 1):
+                rate = rate * value(factor, "factor")
+            known[id(own)] = rate
+        return known[id(own)]
+
+    return rate_of
+
+
+def _copy(leaf: Any) -> Any:
+    # A copy, so that the parameters may be donated; shapes and functions are kept.
+    return jnp.copy(leaf) if isinstance(leaf, (jax.Array, np.ndarray)) else leaf

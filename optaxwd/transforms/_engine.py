@@ -1,5 +1,6 @@
 """The one place where the decay term is computed."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 from optaxwd import tree
 from optaxwd._checks import is_static_number
 from optaxwd._typing import Scalar
+from optaxwd.rules import LeafDecay
 from optaxwd.transforms._penalties import Penalty
 
 
@@ -37,7 +39,7 @@ def add_decay(
     underflows.
 
     Args:
-      update: u or s, an array; ``None`` passes through.
+      update: u or s, an array.
       param: θ, same shape. A leaf that is not a floating-point or complex array (an
         integer, a function) is not a parameter to decay, and its update passes.
       anchor: a, same shape, or ``None`` for 0.
@@ -51,7 +53,7 @@ def add_decay(
     Returns:
       The new update, of the dtype that JAX promotes ``update + rate * param`` to.
     """
-    if update is None or not tree.is_inexact(param):
+    if not tree.is_inexact(param):
         return update
     if multiplier == 0 or (is_static_number(rate) and rate == 0):
         return update
@@ -63,23 +65,48 @@ def add_decay(
     if not is_static_number(rate):
         keep = rate != 0
     if cautious:
-        descent = -jnp.sign(update) if after_learning_rate else jnp.sign(update)
-        agrees = descent * jnp.sign(offset) >= 0
+        ascent = -jnp.sign(update) if after_learning_rate else jnp.sign(update)
+        agrees = (jnp.conj(ascent) * jnp.sign(offset)).real >= 0
         keep = agrees if keep is None else keep & agrees
     return decayed if keep is None else jnp.where(keep, decayed, update)
 
 
 def add_decay_to_tree(
-    updates: Any, params: Any, anchor: Any, multipliers: Any, **options: Any
+    updates: Any,
+    params: Any,
+    anchor: Any,
+    decays: Any,
+    *,
+    rate_of: Callable[[LeafDecay], Scalar],
+    **options: Any,
 ) -> Any:
-    """Apply :func:`add_decay` to every leaf; ``anchor`` may be ``None``."""
+    """Apply :func:`add_decay` to every leaf.
+
+    Args:
+      updates: the updates; ``None`` passes.
+      params: the parameters.
+      anchor: a tree like the parameters, or ``None``.
+      decays: a tree like the parameters of :class:`LeafDecay`.
+      rate_of: R, without the multiplier, of a leaf that decays so.
+      **options: the rest of :func:`add_decay`'s arguments.
+
+    Returns:
+      The new updates.
+    """
     anchors = (anchor,) if anchor is not None else ()
 
-    def leaf(update: Any, param: Any, multiplier: Any, *anchor_leaf: Any) -> Any:
+    def leaf(update: Any, param: Any, decay: LeafDecay, *anchor_leaf: Any) -> Any:
+        if update is None:
+            return None
         return add_decay(
-            update, param, *(anchor_leaf or (None,)), multiplier=multiplier, **options
+            update,
+            param,
+            *(anchor_leaf or (None,)),
+            rate=rate_of(decay),
+            multiplier=decay.multiplier,
+            **options,
         )
 
     return jax.tree.map(
-        leaf, updates, params, multipliers, *anchors, is_leaf=lambda x: x is None
+        leaf, updates, params, decays, *anchors, is_leaf=lambda x: x is None
     )

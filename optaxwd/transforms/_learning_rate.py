@@ -21,7 +21,7 @@ class ScaleByLearningRateState(NamedTuple):
 
 
 def scale_by_learning_rate(
-    learning_rate: ScalarOrSchedule,
+    learning_rate: ScalarOrSchedule, *, flip_sign: bool = True
 ) -> optax.GradientTransformationExtraArgs:
     r"""Turn ascent directions into descent steps: :math:`s = -\eta_t u`.
 
@@ -32,6 +32,7 @@ def scale_by_learning_rate(
     Args:
       learning_rate: :math:`\eta_t \ge 0`, a number, a scalar array or a schedule of
         the step count, which starts at 0.
+      flip_sign: whether to turn ascent into descent; ``False``: :math:`s = \eta_t u`.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`. Updates keep structure and
@@ -57,6 +58,7 @@ def scale_by_learning_rate(
       <https://doi.org/10.1214/aoms/1177729586>`_, 1951.
     """
     check_scalar_or_schedule(learning_rate, "learning_rate", "scale_by_learning_rate")
+    sign = -1 if flip_sign else 1
 
     def init(params: optax.Params) -> ScaleByLearningRateState:
         del params
@@ -70,12 +72,12 @@ def scale_by_learning_rate(
     ) -> tuple[optax.Updates, Any]:
         del params, extra_args
         if callable(learning_rate):
-            step_size = -learning_rate(state.learning_rate_count)
+            step_size = sign * learning_rate(state.learning_rate_count)
             updates = jax.tree.map(
                 lambda u: jnp.asarray(step_size, jnp.result_type(u)) * u, updates
             )
         else:
-            step_size = -learning_rate
+            step_size = sign * learning_rate
             updates = jax.tree.map(lambda u: step_size * u, updates)
         count = optax.safe_increment(state.learning_rate_count)
         return updates, ScaleByLearningRateState(count)

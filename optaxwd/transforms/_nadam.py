@@ -8,6 +8,7 @@ import optax
 
 from optaxwd._checks import check_decay_factor, check_scalar
 from optaxwd._typing import Scalar
+from optaxwd.transforms._dtypes import keep_dtypes
 
 
 class ScaleByNadamState(NamedTuple):
@@ -120,7 +121,9 @@ def scale_by_nadam(
         grads = jax.tree.map(_widen, updates)
         mu = jax.tree.map(lambda m, g: b1 * _widen(m) + (1 - b1) * g, state.mu, grads)
         nu = jax.tree.map(
-            lambda v, g: b2 * _widen(v) + (1 - b2) * g * g, state.nu, grads
+            lambda v, g: b2 * _widen(v) + (1 - b2) * (g * jnp.conj(g)).real,
+            state.nu,
+            grads,
         )
 
         def direction(g: jax.Array, m: jax.Array, v: jax.Array) -> jax.Array:
@@ -128,18 +131,13 @@ def scale_by_nadam(
             return (on_gradient * g + on_mean * m) / root
 
         directions = jax.tree.map(direction, grads, mu, nu)
+        return directions, ScaleByNadamState(count, product, mu, nu)
 
-        new_state = ScaleByNadamState(
-            count=count,
-            momentum_product=product.astype(state.momentum_product.dtype),
-            mu=optax.tree.cast_like(mu, state.mu),
-            nu=optax.tree.cast_like(nu, state.nu),
-        )
-        return optax.tree.cast_like(directions, updates), new_state
-
-    return optax.GradientTransformationExtraArgs(init, update)
+    transform = optax.GradientTransformationExtraArgs(init, update)
+    return keep_dtypes(transform, keep_updates=True)
 
 
-def _widen(x: jax.Array) -> jax.Array:
+def _widen(x: Any) -> jax.Array:
     # In bfloat16, b2 = 0.999 is 1 and the mean of squares would only ever grow.
+    x = jnp.asarray(x)
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))

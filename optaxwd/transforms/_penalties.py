@@ -6,7 +6,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from optaxwd._checks import check_choice, check_scalar
+from optaxwd._checks import check_choice, check_positive
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,10 +63,14 @@ def huber(delta: float = 1.0) -> Penalty:
       Huber, `Robust Estimation of a Location Parameter
       <https://doi.org/10.1214/aoms/1177703732>`_, 1964.
     """
-    check_scalar(delta, "delta", "huber")
-    if delta == 0:
-        raise ValueError("huber: delta must be > 0, got 0: nothing would decay.")
-    return Penalty(f"huber({delta})", lambda x: jnp.clip(x, -delta, delta))
+    check_positive(delta, "delta", "huber")
+
+    def pull(x: jax.Array) -> jax.Array:
+        if jnp.iscomplexobj(x):
+            return jnp.sign(x) * jnp.minimum(jnp.abs(x), delta)
+        return jnp.clip(x, -delta, delta)
+
+    return Penalty(f"huber({delta})", pull)
 
 
 L2 = Penalty("l2", lambda x: x)

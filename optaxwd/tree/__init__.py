@@ -6,15 +6,23 @@ NNX ``Variable``, whose own ``value`` is not part of it. This package imports ja
 """
 
 from optaxwd.tree._match import broadcast_prefix as broadcast_prefix
+from optaxwd.tree._paths import Leaf as Leaf
+from optaxwd.tree._paths import LeafPaths as LeafPaths
 from optaxwd.tree._paths import Path as Path
+from optaxwd.tree._paths import described_leaves as described_leaves
 from optaxwd.tree._paths import is_inexact as is_inexact
+from optaxwd.tree._paths import leaf_paths as leaf_paths
 from optaxwd.tree._paths import leaves_with_paths as leaves_with_paths
 from optaxwd.tree._paths import path_string as path_string
 
 __all__ = [
+    "Leaf",
+    "LeafPaths",
     "Path",
     "broadcast_prefix",
+    "described_leaves",
     "is_inexact",
+    "leaf_paths",
     "leaves_with_paths",
     "path_string",
 ]

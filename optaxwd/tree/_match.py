@@ -1,6 +1,6 @@
 """A tree laid over another by canonical paths."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Container
 from typing import Any
 
 import jax
@@ -13,11 +13,12 @@ def broadcast_prefix(prefix: Any, tree: Any, *, name: str) -> Any:
 
     Each leaf of ``prefix`` covers all leaves of ``tree`` at or below its path. Paths
     are compared, not node types, so a plain dict may cover a Flax ``State`` and a
-    ``State`` of ``Variable`` one of bare arrays.
+    ``State`` of ``Variable`` one of bare arrays. Below an empty node of ``tree``, such
+    as the ``optax.MaskedNode`` that ``optax.partition`` puts for another group,
+    ``prefix`` may have anything.
 
     Args:
-      prefix: a tree with the structure of ``tree``, or a prefix of it. May have
-        leaves where ``tree`` holds an empty node, such as ``optax.MaskedNode``.
+      prefix: a tree with the structure of ``tree``, or a prefix of it.
       tree: the tree to cover.
       name: what ``prefix`` is, for the messages.
 
@@ -29,12 +30,13 @@ def broadcast_prefix(prefix: Any, tree: Any, *, name: str) -> Any:
         covers nothing; the message names the path.
     """
     cover = dict(leaves_with_paths(prefix))
-    used = set()
+    used, empty = set(), set()
     values = []
     for path, leaf in leaves_with_paths(tree, keep_empty=True):
         above = _covering_path(path, cover)
         used.add(above)
         if jax.tree.structure(leaf).num_leaves == 0:
+            empty.add(path)
             continue
         if above is None:
             raise ValueError(
@@ -44,7 +46,7 @@ def broadcast_prefix(prefix: Any, tree: Any, *, name: str) -> Any:
             )
         values.append(cover[above])
     for path in cover:
-        if path not in used:
+        if path not in used and _covering_path(path, empty) is None:
             raise ValueError(
                 f"{name} has a leaf at '{path_string(path)}', where there is no "
                 f"parameter; the parameters are "
@@ -54,7 +56,7 @@ def broadcast_prefix(prefix: Any, tree: Any, *, name: str) -> Any:
     return jax.tree.unflatten(jax.tree.structure(tree), values)
 
 
-def _covering_path(path: Path, cover: dict[Path, Any]) -> Path | None:
+def _covering_path(path: Path, cover: Container[Path]) -> Path | None:
     for length in range(len(path), -1, -1):
         if path[:length] in cover:
             return path[:length]

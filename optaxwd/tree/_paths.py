@@ -1,11 +1,70 @@
 """One canonical path per leaf, the same in every library's containers."""
 
+import dataclasses
 from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 
 Path: TypeAlias = tuple[str, ...]
+
+# Packages, and modules of Flax, that define containers and arrays: these own nothing.
+_PLAIN_PACKAGES = {"builtins", "jax", "jaxlib", "numpy", "optax"}
+_PLAIN_MODULES = ("flax.core", "flax.nnx.statelib")
+
+
+@dataclasses.dataclass(frozen=True)
+class Leaf:
+    """A leaf and where it stands.
+
+    Attributes:
+      path: its canonical path.
+      value: the leaf itself.
+      owner: name of the class of the nearest object above it that is not a plain
+        container, such as ``"LayerNorm"``; ``None`` if there is none.
+    """
+
+    path: Path
+    value: Any
+    owner: str | None = None
+
+    @property
+    def path_string(self) -> str:
+        """The path as patterns see it."""
+        return path_string(self.path)
+
+
+class LeafPaths(list[str]):
+    """A list of paths that prints one to a line."""
+
+    def __str__(self) -> str:
+        """Return the paths, one to a line."""
+        return "\n".join(self)
+
+
+def leaf_paths(params: Any) -> LeafPaths:
+    """Return the path of every leaf, as the patterns of ``DecayRules`` see it.
+
+    Components are joined by ``/``: keys of dicts, indices of lists and tuples, names of
+    attributes. The trailing ``value`` of a Flax NNX ``Variable`` is left out, so that
+    paths are the same when ``nnx.Optimizer`` initialises and when it updates. A Haiku
+    key keeps its own slashes: ``mlp/~/linear_0/w``.
+
+    Args:
+      params: any pytree, also of ``jax.ShapeDtypeStruct``.
+
+    Returns:
+      A list of texts in JAX's leaf order; printed, one to a line.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> import optaxwd
+      >>> params = {"dense": {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}}
+      >>> print(optaxwd.leaf_paths(params))
+      dense/bias
+      dense/kernel
+    """
+    return LeafPaths(path_string(path) for path, _ in leaves_with_paths(params))
 
 
 def path_string(path: Path) -> str:
@@ -36,18 +95,32 @@ def leaves_with_paths(tree: Any, *, keep_empty: bool = False) -> list[tuple[Path
     Returns:
       A list of ``(path, leaf)``.
     """
+    return [
+        (tuple(map(_key_string, keys)), leaf)
+        for keys, leaf in _leaves_with_keys(tree, keep_empty=keep_empty)
+    ]
 
+
+def described_leaves(tree: Any, *, keep_empty: bool = False) -> list[Leaf]:
+    """Return every leaf of ``tree`` as a :class:`Leaf`, in JAX's leaf order."""
+    owners: dict[tuple[Any, ...], tuple[Any, str | None]] = {(): (tree, _owner(tree))}
+    return [
+        Leaf(tuple(map(_key_string, keys)), leaf, _owner_above(keys[:-1], owners))
+        for keys, leaf in _leaves_with_keys(tree, keep_empty=keep_empty)
+    ]
+
+
+def _leaves_with_keys(tree: Any, *, keep_empty: bool) -> list[tuple[Any, Any]]:
     def stop(node: Any) -> bool:
         return _is_variable(node) or (keep_empty and _is_empty(node))
 
     entries = []
     for keys, node in jax.tree_util.tree_flatten_with_path(tree, is_leaf=stop)[0]:
-        path = tuple(map(_key_string, keys))
-        if not _is_variable(node):
-            entries.append((path, node))
+        if not _is_variable(node) or (keep_empty and _is_empty(node)):
+            entries.append((keys, node))
             continue
         for inner_keys, leaf in jax.tree_util.tree_flatten_with_path(node)[0]:
-            entries.append((path + tuple(map(_key_string, inner_keys[1:])), leaf))
+            entries.append((keys + inner_keys[1:], leaf))
     return entries
 
 
@@ -65,3 +138,38 @@ def _is_variable(node: Any) -> bool:
         base.__name__ == "Variable" and base.__module__.startswith("flax.nnx")
         for base in type(node).__mro__
     )
+
+
+def _owner(node: Any) -> str | None:
+    """Return the class name of ``node`` if it is a module and not a container."""
+    kind = type(node)
+    plain = isinstance(node, (dict, list)) or kind is tuple
+    plain = plain or kind.__module__.split(".")[0] in _PLAIN_PACKAGES
+    plain = plain or kind.__module__.startswith(_PLAIN_MODULES)
+    return None if plain else kind.__name__
+
+
+def _owner_above(
+    keys: tuple[Any, ...], owners: dict[tuple[Any, ...], tuple[Any, str | None]]
+) -> str | None:
+    """Return the owner of what stands at ``keys``, remembering nodes on the way."""
+    if keys not in owners:
+        _owner_above(keys[:-1], owners)
+        parent, owner = owners[keys[:-1]]
+        node = _child(parent, keys[-1])
+        owners[keys] = (node, _owner(node) or owner)
+    return owners[keys][1]
+
+
+def _child(node: Any, key: Any) -> Any:
+    """Return the child at a JAX key, or ``None`` where the key does not tell."""
+    try:
+        if isinstance(key, jax.tree_util.GetAttrKey):
+            return getattr(node, key.name)
+        if isinstance(key, jax.tree_util.DictKey):
+            return node[key.key]
+        if isinstance(key, jax.tree_util.SequenceKey):
+            return node[key.idx]
+    except (AttributeError, KeyError, IndexError, TypeError):
+        pass
+    return None

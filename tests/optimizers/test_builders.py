@@ -211,6 +211,18 @@ MESSAGES = [
         ValueError,
         "peak_learning_rate must be finite and >= 0",
     ),
+    (
+        {"coupling": "independent", "peak_learning_rate": 1e-3},
+        ValueError,
+        "0.1 is larger than peak_learning_rate=0.001, so decay would be 100 times",
+    ),
+    ({"peak_learning_rate": -1.0}, ValueError, "peak_learning_rate must be finite"),
+    ({"peak_learning_rate": schedule}, TypeError, "must be a number or a scalar array"),
+    (
+        {"learning_rate": "x", "coupling": "constant"},
+        TypeError,
+        "learning_rate must be a number",
+    ),
     ({"mask": True, "weight_decay_mask": True}, ValueError, "two names of one"),
 ]
 
@@ -259,6 +271,31 @@ def test_decouple_passes_extra_arguments_on():
     params = jnp.array([2.0])
     updates, _ = tx.update(jnp.array([1.0]), tx.init(params), params, value=0.25)
     np.testing.assert_allclose(updates, [-0.25 - 1.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", optaxwd.list_optimizers())
+def test_messages_name_the_optimizer_that_was_called(name):
+    factory = getattr(optaxwd, name)
+    with pytest.raises(ValueError, match=f"^{name}: weight_decay must be finite"):
+        factory(0.1, weight_decay=-1.0)
+    with pytest.raises(ValueError, match=f"^{name}: learning_rate must be finite"):
+        factory(-0.1)
+    params = {"w": jnp.ones((2, 2))}
+    tx = factory(0.1)
+    with pytest.raises(ValueError, match=f"^{name} reads the parameters"):
+        tx.update(params, tx.init(params))
+
+
+def test_muonw_names_its_second_rates():
+    with pytest.raises(ValueError, match="muonw: adam_weight_decay must be finite"):
+        optaxwd.muonw(0.1, adam_weight_decay=-1.0)
+    with pytest.raises(ValueError, match="muonw: adam_learning_rate must be finite"):
+        optaxwd.muonw(0.1, adam_learning_rate=float("nan"))
+
+
+def test_numpy_arrays_of_one_number_are_constants():
+    optaxwd.adamw(np.array(0.1), coupling="independent")
+    optaxwd.adamw(np.float32(0.1), coupling="corrected")
 
 
 def test_muonw_asks_for_the_peak_of_its_second_learning_rate():

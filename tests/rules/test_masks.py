@@ -8,7 +8,7 @@ import pytest
 from flax import nnx
 
 import optaxwd
-from optaxwd.rules import resolve_multipliers
+from optaxwd.rules import resolve_decays
 
 PARAMS = {
     "dense": {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)},
@@ -17,7 +17,9 @@ PARAMS = {
 
 
 def resolve(mask, params=PARAMS):
-    return resolve_multipliers(mask, params, owner="here")
+    return jax.tree.map(
+        lambda decay: decay.multiplier, resolve_decays(mask, params, owner="here")
+    )
 
 
 @pytest.mark.parametrize(
@@ -96,10 +98,48 @@ def test_a_full_mask_inside_partition():
     assert float(updates["y"][0]) == pytest.approx(-0.2)
 
 
+NESTED = {
+    "dense": {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)},
+    "norm": {"scale": jnp.ones(2)},
+}
+
+
+@pytest.mark.parametrize("anchor", [None, jax.tree.map(jnp.zeros_like, NESTED)])
+def test_a_full_mask_and_anchor_where_a_whole_module_is_masked_out(anchor):
+    mask = jax.tree.map(lambda x: x.ndim > 1, NESTED)
+    muon = optaxwd.muonw(0.1, mask=mask, anchor=anchor)
+    zeros = jax.tree.map(jnp.zeros_like, NESTED)
+    updates, _ = muon.update(zeros, muon.init(NESTED), NESTED)
+    assert float(updates["dense"]["kernel"][0, 0]) == pytest.approx(-0.01)
+    sgd = optaxwd.sgdw(1.0, weight_decay=0.5, mask=mask, anchor=anchor)
+    masked = optax.masked(sgd, {"dense": True, "norm": False})
+    updates, _ = masked.update(zeros, masked.init(NESTED), NESTED)
+    assert updates["dense"]["kernel"][0, 0] == -0.5 and updates["dense"]["bias"][0] == 0
+    groups = {"dense": "a", "norm": "b"}
+    parts = optax.partition({"a": sgd, "b": optax.set_to_zero()}, groups)
+    updates, _ = parts.update(zeros, parts.init(NESTED), NESTED)
+    assert updates["dense"]["kernel"][0, 0] == -0.5
+
+
+@pytest.mark.parametrize(
+    "factory", [optaxwd.adamw, optaxwd.muonw, optaxwd.rmspropw, optaxwd.sgd_l2]
+)
+def test_a_known_mask_is_checked_when_the_optimizer_is_built(factory):
+    for mask in ({"w": "yes"}, {"w": 1}, 1, jnp.array(True)):
+        with pytest.raises(TypeError, match=f"{factory.__name__}: the mask leaf at"):
+            factory(0.1, mask=mask)
+    tx = factory(0.1, mask={"nope": True})
+    with pytest.raises(
+        ValueError, match=f"{factory.__name__}: the mask does not cover"
+    ):
+        tx.init({"w": jnp.ones((2, 2))})
+
+
 class Net(nnx.Module):
     def __init__(self, rngs):
         self.dense = nnx.Linear(2, 2, rngs=rngs)
-        self.layers = nnx.List([nnx.Linear(2, 1, rngs=rngs)])
+        layers = [nnx.Linear(2, 1, rngs=rngs)]
+        self.layers = nnx.List(layers) if hasattr(nnx, "List") else layers
 
     def __call__(self, x):
         return self.layers[0](self.dense(x))

@@ -82,6 +82,77 @@ def test_cautious_with_an_anchor_looks_at_the_pull():
     assert updates.tolist() == [-2.0, 1.0]
 
 
+def test_cautious_on_complex_parameters():
+    # Aligned: Re(conj(u)·θ) > 0 for the first, < 0 for the second.
+    params, updates = jnp.array([1j, 1j]), jnp.array([1j, -1j])
+    decay = optaxwd.add_decayed_weights(0.5, cautious=True)
+    assert apply(decay, updates, params).tolist() == [1.5j, -1j]
+
+
+def test_huber_clips_the_magnitude_of_complex_parameters():
+    decay = optaxwd.add_decayed_weights(1.0, penalty="huber")
+    updates = apply(decay, jnp.zeros(2, complex), jnp.array([3 + 4j, 0.5j]))
+    np.testing.assert_allclose(updates, [0.6 + 0.8j, 0.5j], rtol=1e-6)
+
+
+def test_after_the_learning_rate_no_step_counts_as_agreement():
+    decay = optaxwd.add_decayed_weights(0.5, cautious=True, after_learning_rate=True)
+    assert apply(decay, jnp.zeros(1), jnp.ones(1)).tolist() == [-0.5]
+
+
+def test_the_factor_multiplies_every_rate():
+    decay = optaxwd.add_decayed_weights(0.5, factor=lambda count: 0.1 * (count + 1))
+    params, state = jnp.array([2.0]), decay.init(None)
+    seen = []
+    for _ in range(2):
+        updates, state = decay.update(jnp.zeros(1), state, params)
+        seen.append(float(updates[0]))
+    np.testing.assert_allclose(seen, [0.1, 0.2], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "message"),
+    [
+        (
+            lambda count: -1.0,
+            "weight_decay .from its schedule. must be finite and >= 0",
+        ),
+        (lambda count: jnp.ones(2), "must be a scalar, got an array of shape"),
+    ],
+)
+def test_a_schedule_that_cannot_be_right(schedule, message):
+    decay = optaxwd.add_decayed_weights(schedule)
+    with pytest.raises(ValueError, match=message):
+        apply(decay, jnp.zeros(1), jnp.ones(1))
+
+
+def test_flags_must_be_bools():
+    with pytest.raises(TypeError, match="after_learning_rate must be True or False"):
+        optaxwd.add_decayed_weights(0.1, after_learning_rate="no")
+    with pytest.raises(TypeError, match="cautious must be True or False"):
+        optaxwd.adamw(0.1, cautious=1)
+
+
+def test_an_anchor_of_other_shapes():
+    params = {"w": jnp.ones(2), "b": jnp.ones(1)}
+    decay = optaxwd.add_decayed_weights(
+        0.1, anchor={"w": jnp.ones((3, 2)), "b": jnp.ones(1)}
+    )
+    with pytest.raises(ValueError, match=r"anchor has shape \(3, 2\) at 'w'"):
+        decay.init(params)
+    with pytest.raises(ValueError, match="anchor must be None, 'init' or a tree"):
+        optaxwd.add_decayed_weights(0.1, anchor={"w": "init"})
+
+
+def test_the_initial_anchor_keeps_what_is_not_an_array():
+    params = {"w": jnp.ones(2), "function": jnp.tanh}
+    decay = optaxwd.add_decayed_weights(0.5, anchor="init")
+    state = decay.init(params)
+    assert state.anchor["function"] is jnp.tanh
+    assert state.anchor["w"] is not params["w"]
+    assert apply(decay, params, params)["w"].tolist() == [1.0, 1.0]
+
+
 ZEROS = {
     "number": 0,
     "NumPy": np.float32(0),
@@ -225,6 +296,9 @@ BAD_RATES = [
     ("0.1", TypeError, "got '0.1' of type str"),
     (None, TypeError, "got None"),
     (True, TypeError, "got True of type bool"),
+    (jnp.array(True), TypeError, "must be a number"),
+    (np.array(True), TypeError, "must be a number"),
+    (np.array(-1.0), ValueError, ">= 0"),
     (1j, TypeError, "must be real"),
 ]
 
@@ -250,6 +324,7 @@ def test_unknown_penalty_and_anchor():
         optaxwd.add_decayed_weights(0.1, anchor="initial")
     with pytest.raises(ValueError, match="delta must be > 0"):
         optaxwd.huber(0.0)
+    jax.jit(lambda delta: optaxwd.huber(delta).pull(jnp.ones(1)))(0.5)
 
 
 def test_two_names_of_the_mask():

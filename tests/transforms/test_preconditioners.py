@@ -54,6 +54,67 @@ def test_nadam_computes_bfloat16_in_float32():
     assert float(state.nu[0]) < 100.0
 
 
+def test_nadam_takes_complex_and_python_gradients():
+    tx = optaxwd.scale_by_nadam(0.5, 0.9, 0.0, momentum_decay=1.0)
+    z = jnp.array([3 + 4j])
+    direction, _ = tx.update(z, tx.init(z))
+    np.testing.assert_allclose(direction / z * 5, [1.145 + 0j], rtol=1e-3)
+    direction, _ = tx.update(2.0, tx.init(2.0))
+    np.testing.assert_allclose(direction, 1.145, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda x: optaxwd.sgd_l2(0.1, 0.9, weight_decay=x),
+        lambda x: optaxwd.sgd_l2(0.1, 0.9, weight_decay=lambda count: x * (count + 1)),
+        lambda x: optaxwd.rmsprop_l2(0.1, weight_decay=x),
+        lambda x: optaxwd.lionw(0.1, weight_decay=x, coupling="l2"),
+        lambda x: optaxwd.muonw(0.1, weight_decay=x, coupling="l2"),
+        lambda x: optaxwd.adamw(0.1, weight_decay=x),
+        lambda x: optaxwd.adamw(0.1, b1=x),
+        lambda x: optaxwd.nadamw(0.1, b1=x, momentum_decay=4e-3),
+        lambda x: optaxwd.sgdw(0.1, momentum=x),
+        lambda x: optaxwd.lionw(0.1, b2=x),
+        lambda x: optaxwd.rmspropw(x, momentum=0.9),
+        lambda x: optaxwd.adafactorw(x, momentum=0.9, dtype_momentum=jnp.bfloat16),
+    ],
+)
+def test_arrays_and_schedules_keep_bfloat16_states(build):
+    params = {"w": jnp.ones((3, 2), jnp.bfloat16), "b": jnp.ones(2, jnp.bfloat16)}
+
+    @jax.jit
+    def train(x):
+        tx = build(x)
+
+        def step(carry, _):
+            params, state = carry
+            updates, state = tx.update(params, state, params)
+            return (optax.apply_updates(params, updates), state), None
+
+        return jax.lax.scan(step, (params, tx.init(params)), length=2)[0]
+
+    assert jax.tree.leaves(train(jnp.float32(0.5))[0])[0].dtype == jnp.bfloat16
+
+
+def test_float32_gradients_of_bfloat16_parameters_keep_the_moments():
+    params = jnp.ones(2, jnp.bfloat16)
+    tx = optaxwd.adamw(0.1)
+    state = tx.init(params)
+    _, new = tx.update(jnp.ones(2), state, params)
+    assert new[0].mu.dtype == new[0].nu.dtype == jnp.bfloat16
+
+
+def test_flip_sign_is_optax_s():
+    for flip in (True, False):
+        ours = optaxwd.scale_by_learning_rate(0.5, flip_sign=flip)
+        theirs = optax.scale_by_learning_rate(0.5, flip_sign=flip)
+        u = jnp.array([2.0])
+        assert_identical(
+            ours.update(u, ours.init(u))[0], theirs.update(u, theirs.init(u))[0]
+        )
+
+
 def test_learning_rate_counts_from_zero_for_every_kind():
     for rate in (0.5, jnp.float32(0.5), lambda count: 0.5 + 0 * count):
         tx = optaxwd.scale_by_learning_rate(rate)
@@ -69,6 +130,14 @@ def test_learning_rate_counts_from_zero_for_every_kind():
     [
         (lambda: optaxwd.scale_by_adam(b1=1.0), r"b1 must be in \[0, 1\), got 1.0"),
         (lambda: optaxwd.scale_by_adam(b2=-0.1), "b2 must be finite and >= 0"),
+        (lambda: optaxwd.scale_by_adam(jnp.float32(1.0)), "b1 must be in"),
+        (lambda: optaxwd.muonw(0.1, beta=1.0), "muonw: beta must be in"),
+        (
+            lambda: optaxwd.adafactorw(0.1, clipping_threshold=0.0),
+            "adafactorw: clipping_threshold must be > 0",
+        ),
+        (lambda: optaxwd.adafactorw(0.1, momentum=2.0), "adafactorw: momentum must be"),
+        (lambda: optaxwd.adafactorw(0.1, decay_rate=-3.0), "decay_rate must be finite"),
         (lambda: optaxwd.scale_by_adam(eps=-1e-8), "eps must be finite and >= 0"),
         (lambda: optaxwd.scale_by_nadam(b2=1), r"b2 must be in \[0, 1\)"),
         (lambda: optaxwd.scale_by_nadam(momentum_decay=-1), "momentum_decay"),

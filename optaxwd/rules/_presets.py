@@ -1,0 +1,183 @@
+"""Rules that suit most networks, by name and by owner, never by rank alone."""
+
+import re
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from optaxwd import tree
+from optaxwd.rules._patterns import Pattern, as_pattern
+from optaxwd.rules._rules import DecayRules
+from optaxwd.rules._values import FROZEN
+
+# Leaves of Flax, Haiku, Equinox and Keras: `b` is Haiku's bias, `offset` its norm's.
+_BIAS = re.compile(r"b|bias|b_.+|bias_.+|.+_bias|offset|beta")
+_SCALE = re.compile(r"scale|gamma|.+_scale")
+_WEIGHT = re.compile(r"weight|w|g|scale|gamma")
+# What a norm is called, as a class (LayerNorm) or on the path (ln_1, final_norm).
+_NORM_CLASS = re.compile(r".*Norm(alization)?(\dd)?")
+_NORM_NAME = re.compile(
+    r"(.*_)?((layer|rms|batch|group|instance)_?)?norms?(_?\d+|_\w)?|"
+    r"(.*_)?(ln|bn|gn)(_?\d+|_\w)?|"
+    r"(Layer|RMS|Batch|Group|Instance)Norm(_\d+)?"
+)
+_EMBEDDING = re.compile(r"embeddings?|(.*_)?(embed|embedding|embeddings|wte)(_\d+)?")
+_POSITION = re.compile(r"(.*_)?pos(ition|itional)?_?emb(ed|edding|eddings)?s?|wpe")
+_LORA = re.compile(r"lora_[ab]|lora_(A|B)|lora_(down|up)")
+
+
+def standard(
+    *, embeddings: bool = True, positional_embeddings: bool = True
+) -> DecayRules:
+    """Everything decays but biases and the scales and offsets of norms.
+
+    Told by name (Flax Linen and NNX ``bias``, ``scale``; Haiku ``b``, ``scale``,
+    ``offset``; Keras ``gamma``, ``beta``) and by the class of the owner (the ``weight``
+    of an Equinox ``LayerNorm``), never by rank: layers stacked by ``nn.scan`` or
+    ``nnx.vmap`` have biases of rank 2, and so have the biases of attention heads.
+
+    Args:
+      embeddings: whether token embeddings decay. With tied embeddings one leaf is also
+        the output head, and ``False`` spares the head too.
+      positional_embeddings: whether learned positional embeddings decay.
+
+    Returns:
+      A :class:`DecayRules` that does not mind if one of its rules matches nothing.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> import optaxwd
+      >>> params = {"scanned": {"ln": {"scale": jnp.ones((3, 8))},
+      ...                       "fc": {"kernel": jnp.ones((3, 8, 8))}}}
+      >>> optaxwd.rules.standard().mask(params)
+      {'scanned': {'fc': {'kernel': True}, 'ln': {'scale': False}}}
+    """
+    kinds = {"norm": _is_norm, "bias": _is_bias}
+    if not positional_embeddings:
+        kinds["positional embedding"] = _is_position
+    if not embeddings:
+        kinds["embedding"] = _is_embedding
+    return DecayRules(
+        [(Pattern(name, test, optional=True), False) for name, test in kinds.items()]
+    )
+
+
+def matrices_only(*, stacked: Mapping[Any, int] | None = None) -> DecayRules:
+    """Only leaves of two or more dimensions decay.
+
+    The rule of many training scripts, and wrong where layers are stacked: the bias of
+    eight scanned layers is a matrix. Leaves with the name or the owner of a bias or a
+    norm that decay by this rule are warned of; say how they are stacked, or use
+    :func:`standard`.
+
+    Args:
+      stacked: number of leading axes that only stack layers, by pattern, such as
+        ``{"blocks/.*": 1}``.
+
+    Returns:
+      A :class:`DecayRules`.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> import optaxwd
+      >>> params = {"blocks": {"w": jnp.ones((8, 4, 4)), "bias": jnp.ones((8, 4))}}
+      >>> optaxwd.rules.matrices_only(stacked={"blocks/.*": 1}).mask(params)
+      {'blocks': {'bias': False, 'w': True}}
+    """
+    axes = [
+        (as_pattern(pattern, "matrices_only: stacked"), count)
+        for pattern, count in (stacked or {}).items()
+    ]
+    warned = False
+
+    def is_matrix(leaf: tree.Leaf) -> bool:
+        nonlocal warned
+        extra = next((count for pattern, count in axes if pattern.matches(leaf)), 0)
+        matrix = getattr(leaf.value, "ndim", 0) - extra >= 2
+        if matrix and (_is_bias(leaf) or _is_norm(leaf)) and not warned:
+            warned = True
+            warnings.warn(
+                f"matrices_only: '{leaf.path_string}' {leaf.value.shape} is named like "
+                "a bias or a norm and decays, because stacking gave it another axis. "
+                "Pass stacked={pattern: axes}, or use standard().",
+                stacklevel=2,
+            )
+        return matrix
+
+    matrix = Pattern("matrix", is_matrix, needs_value=True, optional=True)
+    return DecayRules([(matrix, True)], default=False)
+
+
+def everything() -> DecayRules:
+    """Return rules by which everything decays: biases and norms too.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> import optaxwd
+      >>> optaxwd.rules.everything().mask({"bias": jnp.ones(2)})
+      {'bias': True}
+    """
+    return DecayRules([], default=1.0)
+
+
+def lora(*, base: Any = FROZEN) -> DecayRules:
+    """Adapters decay; the weights they adapt do not.
+
+    Adapters are the leaves named ``lora_a``, ``lora_b`` and the like, as in Flax NNX.
+    Decay pulls the product of the adapters to zero, so the model to the base weights.
+
+    Args:
+      base: what becomes of everything else: ``"frozen"`` (no update at all), or
+        ``False`` (trained, without decay).
+
+    Returns:
+      A :class:`DecayRules`.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> import optaxwd
+      >>> params = {"kernel": jnp.ones((4, 4)), "lora_a": jnp.ones((4, 1))}
+      >>> optaxwd.rules.lora().mask(params), optaxwd.rules.lora().frozen(params)
+      ({'kernel': False, 'lora_a': True}, {'kernel': True, 'lora_a': False})
+
+    References:
+      Hu et al., `LoRA: Low-Rank Adaptation of Large Language Models
+      <https://arxiv.org/abs/2106.09685>`_, 2021.
+    """
+    return DecayRules([(Pattern("adapter", _is_adapter), 1.0)], default=base)
+
+
+def _name(leaf: tree.Leaf) -> str:
+    return leaf.path_string.rsplit("/", 1)[-1]
+
+
+def _above(leaf: tree.Leaf) -> list[str]:
+    return [c for c in leaf.path_string.split("/")[:-1] if c != "~"]
+
+
+def _is_norm(leaf: tree.Leaf) -> bool:
+    name, above = _name(leaf), _above(leaf)
+    if leaf.owner and _NORM_CLASS.fullmatch(leaf.owner):
+        return True
+    if _SCALE.fullmatch(name):
+        return True
+    return bool(above and _NORM_NAME.fullmatch(above[-1]) and _WEIGHT.fullmatch(name))
+
+
+def _is_bias(leaf: tree.Leaf) -> bool:
+    return bool(_BIAS.fullmatch(_name(leaf)))
+
+
+def _is_embedding(leaf: tree.Leaf) -> bool:
+    if leaf.owner == "Embedding" or _EMBEDDING.fullmatch(_name(leaf)):
+        return True
+    above = _above(leaf)
+    return bool(above and _EMBEDDING.fullmatch(above[-1]))
+
+
+def _is_position(leaf: tree.Leaf) -> bool:
+    return any(_POSITION.fullmatch(c) for c in (*_above(leaf)[-1:], _name(leaf)))
+
+
+def _is_adapter(leaf: tree.Leaf) -> bool:
+    return any(_LORA.fullmatch(c) for c in (*_above(leaf), _name(leaf)))

@@ -1,0 +1,333 @@
+"""Ordered rules: which leaves decay, and how much."""
+
+import dataclasses
+import difflib
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from optaxwd import tree
+from optaxwd._typing import Scalar
+from optaxwd.rules._explain import Explanation
+from optaxwd.rules._patterns import Pattern, as_pattern
+from optaxwd.rules._values import LeafDecay, as_leaf_decay
+
+
+@dataclasses.dataclass(frozen=True)
+class Decision:
+    """What the rules say of one leaf, without the leaf itself.
+
+    Attributes:
+      path: the canonical path of the leaf.
+      shape: its shape, ``None`` if it is not an array.
+      dtype: its dtype, or the name of its class.
+      rule: index of the rule that matched first; ``None``: the default.
+      decay: how it decays.
+      reason: in words.
+    """
+
+    path: str
+    shape: tuple[int, ...] | None
+    dtype: str
+    rule: int | None
+    decay: LeafDecay
+    reason: str
+
+
+class DecayRules:
+    r"""Ordered rules on the paths of parameters; the first that matches wins.
+
+    The decay of a leaf is :math:`R_t \, m \, \theta` with :math:`m` the multiplier of
+    its rule. An instance is a valid ``mask=`` anywhere in Optax, where multipliers
+    count as true or false; the transforms of this library read the multipliers.
+
+    Args:
+      rules: ``(pattern, value)`` pairs, or a mapping. A pattern is a regular expression
+        for the whole ``a/b/c`` path (:func:`leaf_paths` shows them),
+        :func:`optaxwd.rules.glob`, :func:`optaxwd.rules.search`,
+        :func:`optaxwd.rules.owned_by`, or a predicate ``(path, leaf) -> bool`` that
+        looks at shape and dtype only. A value is a multiplier, a bool, ``"frozen"``
+        (neither decay nor any other update, see :func:`optaxwd.freeze`), a λ of its own
+        (:func:`optaxwd.rules.weight_decay`), or a schedule of λ.
+      default: the value of leaves that no rule matches; ``None``: there must be none.
+      strict: raise if a rule matches nothing, if earlier rules leave it nothing, or if
+        a leaf has neither rule nor default. ``False``: warn, once.
+
+    Raises:
+      ValueError: on a pattern that does not compile, or a negative or NaN multiplier;
+        in use, on what ``strict`` says.
+      TypeError: on a value that is none of the above; in use, if called with a step
+        count, as ``optax.inject_hyperparams`` does.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> import optaxwd
+      >>> from optaxwd.rules import glob
+      >>> rules = optaxwd.DecayRules(
+      ...     [(glob("**/bias"), False), (r"head/.*", 0.1)], default=1.0
+      ... )
+      >>> params = {
+      ...     "dense": {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)},
+      ...     "head": {"kernel": jnp.ones((2, 2))},
+      ... }
+      >>> rules.multipliers(params)
+      {'dense': {'bias': 0.0, 'kernel': 1.0}, 'head': {'kernel': 0.1}}
+      >>> tx = optaxwd.adamw(1e-3, weight_decay=0.1, mask=rules)
+
+    References:
+      Beyer, Zhai and Kolesnikov, `Big Vision
+      <https://github.com/google-research/big_vision>`_, 2022, for ordered rules.
+    """
+
+    def __init__(
+        self,
+        rules: Iterable[tuple[Any, Any]] | Mapping[Any, Any] = (),
+        default: Any = 1.0,
+        strict: bool = True,
+    ):
+        """Check and keep the rules; see the class."""
+        pairs = rules.items() if isinstance(rules, Mapping) else rules
+        self.rules: tuple[tuple[Pattern, LeafDecay], ...] = ()
+        for index, pair in enumerate(pairs):
+            if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+                raise TypeError(
+                    f"DecayRules: rule {index} must be a (pattern, value) pair, got "
+                    f"{pair!r}."
+                )
+            where = f"DecayRules: rule {index}"
+            pattern = as_pattern(pair[0], where)
+            value = as_leaf_decay(pair[1], f"{where} ({pattern.text!r})")
+            self.rules += ((pattern, value),)
+        self.default = (
+            None if default is None else as_leaf_decay(default, "DecayRules: default")
+        )
+        self.strict = strict
+        self._warned = False
+        self._known: dict[Any, list[Decision]] = {}
+
+    def __repr__(self) -> str:
+        """Return the patterns and what they give."""
+        pairs = [
+            f"({pattern.text!r}, {describe(value)})" for pattern, value in self.rules
+        ]
+        default = None if self.default is None else describe(self.default)
+        return f"DecayRules([{', '.join(pairs)}], default={default})"
+
+    def __call__(self, params: Any) -> Any:
+        """Return :meth:`mask`, so that an instance is a mask of Optax's kind."""
+        integer = isinstance(params, (int, np.integer)) or (
+            isinstance(params, (jax.Array, np.ndarray))
+            and params.ndim == 0
+            and np.issubdtype(params.dtype, np.integer)
+        )
+        if integer:
+            raise TypeError(
+                f"DecayRules was called with a step count, got {params!r}: "
+                "optax.inject_hyperparams takes callable arguments for schedules. Pass "
+                "static_args=('mask',) to it, or ('weight_decay_mask',) if that is the "
+                "name in use."
+            )
+        return self.mask(params)
+
+    @property
+    def freezes(self) -> bool:
+        """Whether any rule, or the default, is ``"frozen"``."""
+        values = [value for _, value in self.rules]
+        return any(value.frozen for value in (*values, self.default or LeafDecay()))
+
+    def decays(self, params: Any) -> Any:
+        """Return a tree like ``params`` of :class:`LeafDecay`, one per leaf."""
+        return self._unflatten(params, [d.decay for d in self.decide(params)])
+
+    def multipliers(self, params: Any) -> Any:
+        """Return a tree like ``params`` of floats; 1.0 where a rule has its own λ."""
+        decided = self.decide(params)
+        return self._unflatten(params, [d.decay.multiplier for d in decided])
+
+    def mask(self, params: Any) -> Any:
+        """Return a tree like ``params`` of bools: which leaves decay."""
+        decided = self.decide(params)
+        return self._unflatten(params, [d.decay.decays for d in decided])
+
+    def frozen(self, params: Any) -> Any:
+        """Return a tree like ``params`` of bools: which leaves must not change."""
+        decided = self.decide(params)
+        return self._unflatten(params, [d.decay.frozen for d in decided])
+
+    def explain(
+        self,
+        params: Any,
+        *,
+        weight_decay: Scalar | None = None,
+        learning_rate: Scalar | None = None,
+    ) -> Explanation:
+        """Return the table leaf → rule → multiplier → λ → half-life → reason.
+
+        Nothing raises here: what ``strict`` would complain of stands under the table.
+
+        Args:
+          params: the parameters, or their shapes from ``jax.eval_shape``.
+          weight_decay: the transform's λ, a number, to show the λ of each leaf.
+          learning_rate: η, a number, to show half-lives in steps under the coupling
+            ``learning_rate``.
+        """
+        decided, problems = self._decide(params)
+        return Explanation.build(
+            decided,
+            [pattern.text for pattern, _ in self.rules],
+            problems + _shared(params),
+            weight_decay=weight_decay,
+            learning_rate=learning_rate,
+        )
+
+    def decide(self, params: Any) -> list[Decision]:
+        """Return one :class:`Decision` per leaf, in JAX's leaf order.
+
+        Resolved once for each structure with its shapes, so that later calls, eager or
+        traced, only look it up.
+        """
+        key = _signature(params)
+        if key is not None and key in self._known:
+            return self._known[key]
+        decided, problems = self._decide(params)
+        if problems:
+            message = "DecayRules: " + "; ".join(problems)
+            if self.strict:
+                raise ValueError(
+                    f"{message}. Correct the rules, or pass strict=False to be warned."
+                )
+            if not self._warned:
+                self._warned = True
+                warnings.warn(f"{message}.", stacklevel=3)
+        if key is not None:
+            self._known[key] = decided
+        return decided
+
+    def _decide(self, params: Any) -> tuple[list[Decision], list[str]]:
+        matched = [0] * len(self.rules)
+        won = [0] * len(self.rules)
+        decided, paths, uncovered = [], [], []
+        partial = False
+        for leaf in tree.described_leaves(params, keep_empty=True):
+            empty = jax.tree.structure(leaf.value).num_leaves == 0
+            partial = partial or isinstance(leaf.value, optax.MaskedNode)
+            hits = [
+                index
+                for index, (pattern, _) in enumerate(self.rules)
+                if not (empty and pattern.needs_value) and pattern.matches(leaf)
+            ]
+            for index in hits:
+                matched[index] += 1
+            if hits:
+                won[hits[0]] += 1
+            if empty:
+                continue
+            paths.append(leaf.path_string)
+            if not hits and self.default is None:
+                uncovered.append(leaf.path_string)
+            decided.append(self._decision(leaf, hits[0] if hits else None))
+        # Inside optax.partition a rule may match what is masked out, and the tree that
+        # optax.tree.map_params gives has no leaves at all.
+        partial = partial or not paths
+        problems = [] if partial else self._useless(matched, won, paths)
+        if uncovered:
+            problems.append(
+                "there is no default, and no rule matches "
+                f"{_listed(uncovered)}: add a rule or a default"
+            )
+        return decided, problems
+
+    def _decision(self, leaf: tree.Leaf, rule: int | None) -> Decision:
+        value = leaf.value
+        shape = getattr(value, "shape", None)
+        dtype = str(getattr(value, "dtype", type(value).__name__))
+        decay = self.default or LeafDecay(0.0)
+        if rule is not None:
+            decay = self.rules[rule][1]
+        reason = "default" if rule is None else f"rule {rule}"
+        if not tree.is_inexact(value):
+            decay = LeafDecay(0.0, frozen=decay.frozen)
+            reason = f"not a parameter: {dtype}"
+        elif decay.frozen:
+            reason += ": frozen"
+        return Decision(leaf.path_string, shape, dtype, rule, decay, reason)
+
+    def _useless(
+        self, matched: list[int], won: list[int], paths: list[str]
+    ) -> list[str]:
+        """Say which rules match nothing, or nothing that is left."""
+        problems = []
+        for index, (pattern, _) in enumerate(self.rules):
+            if pattern.optional:
+                continue
+            if not matched[index]:
+                near = difflib.get_close_matches(pattern.text, paths, n=3, cutoff=0.0)
+                problems.append(
+                    f"rule {index} ({pattern.text!r}) matches nothing; the nearest "
+                    f"paths are {_listed(near) or 'none'}"
+                )
+            elif not won[index]:
+                problems.append(
+                    f"rule {index} ({pattern.text!r}) is shadowed: all "
+                    f"{matched[index]} leaves it matches are taken by earlier "
+                    "rules; move it up or remove it"
+                )
+        return problems
+
+    @staticmethod
+    def _unflatten(params: Any, values: list[Any]) -> Any:
+        return jax.tree.unflatten(jax.tree.structure(params), values)
+
+
+def describe(value: LeafDecay) -> str:
+    """Return a rule's value as it may be written."""
+    if value.frozen:
+        return "'frozen'"
+    if value.weight_decay is None:
+        return f"{value.multiplier:g}"
+    own = "schedule" if callable(value.weight_decay) else f"{value.weight_decay}"
+    return f"weight_decay({own})"
+
+
+def _signature(params: Any) -> Any:
+    """Return what decisions depend on, or ``None`` if it cannot be remembered."""
+    leaves, structure = jax.tree.flatten(params)
+    key = (
+        structure,
+        tuple(
+            (type(x), getattr(x, "shape", None), getattr(x, "dtype", None))
+            for x in leaves
+        ),
+    )
+    try:
+        hash(key)
+    except TypeError:
+        return None
+    return key
+
+
+def _shared(params: Any) -> list[str]:
+    """Say which leaves are one array: decay reaches it by each of its paths."""
+    first: dict[int, str] = {}
+    notes = []
+    for path, leaf in tree.leaves_with_paths(params):
+        if not isinstance(leaf, (jax.Array, np.ndarray)):
+            continue
+        other = first.setdefault(id(leaf), tree.path_string(path))
+        if other != tree.path_string(path):
+            notes.append(
+                f"'{other}' and '{tree.path_string(path)}' are the same array: tied "
+                "parameters should be one leaf"
+            )
+    return notes
+
+
+def _listed(paths: list[str], limit: int = 8) -> str:
+    more = len(paths) - limit
+    return ", ".join(f"'{path}'" for path in paths[:limit]) + (
+        f" and {more} more" if more > 0 else ""
+    )

@@ -1,0 +1,82 @@
+"""What a rule may say of the leaves it matches."""
+
+import dataclasses
+import math
+from typing import Any
+
+from optaxwd._checks import check_scalar_or_schedule, is_static_number
+from optaxwd._typing import ScalarOrSchedule
+
+FROZEN = "frozen"
+
+
+@dataclasses.dataclass(frozen=True)
+class LeafDecay:
+    """How one leaf, or all that match one rule, decays.
+
+    Attributes:
+      multiplier: what λ is multiplied by, >= 0; 0 where the leaf does not decay.
+      weight_decay: a λ of its own in place of the transform's, or ``None``.
+      frozen: whether the leaf must not change at all.
+    """
+
+    multiplier: float = 1.0
+    weight_decay: ScalarOrSchedule | None = None
+    frozen: bool = False
+
+    @property
+    def decays(self) -> bool:
+        """Whether decay reaches the leaf."""
+        return self.multiplier > 0
+
+
+def weight_decay(value: ScalarOrSchedule) -> LeafDecay:
+    """Give the leaves of a rule a λ of their own.
+
+    It takes the place of the transform's λ and is tied to the learning rate in the same
+    way. A bare number in a rule is a multiplier instead; a bare schedule is a λ.
+
+    Args:
+      value: λ >= 0, a number, a scalar array or a schedule of the step count.
+
+    Returns:
+      A value for a rule of :class:`DecayRules`.
+
+    Raises:
+      ValueError: if ``value`` is negative or NaN.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> import optaxwd
+      >>> rules = optaxwd.DecayRules([("head/.*", optaxwd.rules.weight_decay(0.01))])
+      >>> tx = optaxwd.sgdw(1.0, weight_decay=0.5, mask=rules)
+      >>> params = {"head": {"w": jnp.ones(1)}, "w": jnp.ones(1)}
+      >>> zeros = {"head": {"w": jnp.zeros(1)}, "w": jnp.zeros(1)}
+      >>> updates, _ = tx.update(zeros, tx.init(params), params)
+      >>> round(float(updates["head"]["w"][0]), 6), float(updates["w"][0])
+      (-0.01, -0.5)
+    """
+    check_scalar_or_schedule(value, "value", "weight_decay")
+    return LeafDecay(weight_decay=value)
+
+
+def as_leaf_decay(value: Any, where: str) -> LeafDecay:
+    """Return what ``value`` says; ``where`` names its rule in messages."""
+    if isinstance(value, LeafDecay):
+        return value
+    if isinstance(value, str) and value == FROZEN:
+        return LeafDecay(multiplier=0.0, frozen=True)
+    if callable(value):
+        return LeafDecay(weight_decay=value)
+    if not isinstance(value, bool) and not is_static_number(value):
+        raise TypeError(
+            f"{where}: a rule's value must be a multiplier, a bool, 'frozen', "
+            f"weight_decay(…) or a schedule of λ, got {value!r} of type "
+            f"{type(value).__name__}."
+        )
+    if isinstance(value, complex) or not 0 <= (number := float(value)) < math.inf:
+        raise ValueError(
+            f"{where}: a multiplier must be finite and >= 0, got {value!r}. Use False "
+            "or 0 for no decay, 'frozen' for no change at all."
+        )
+    return LeafDecay(multiplier=number)

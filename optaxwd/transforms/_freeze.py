@@ -1,0 +1,111 @@
+"""Frozen parameters: no update and no state, whatever the optimizer holds."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from optaxwd._checks import check_transformation
+from optaxwd.rules import DecayRules
+
+
+class FreezeState(NamedTuple):
+    """State of :func:`freeze`.
+
+    Attributes:
+      inner_state: the optimizer's state, with its own shapes and dtypes, and
+        ``optax.MaskedNode`` in place of everything that is frozen.
+    """
+
+    inner_state: Any
+
+
+def freeze(
+    optimizer: optax.GradientTransformation, rules: DecayRules
+) -> optax.GradientTransformationExtraArgs:
+    r"""Give an exactly zero update to the parameters that ``rules`` freezes.
+
+    The optimizer never sees them: it keeps no moments for them, their gradients count
+    in no norm, and neither momentum nor decay moves them. Zero gradients alone are not
+    freezing: decay and momentum go on.
+
+    .. math:: \theta_\text{frozen} \leftarrow \theta_\text{frozen} + 0
+
+    Args:
+      optimizer: any complete optimizer or transform.
+      rules: a :class:`DecayRules` with a ``"frozen"`` rule or default.
+
+    Returns:
+      A :class:`optax.GradientTransformationExtraArgs`.
+
+    Raises:
+      TypeError: if ``rules`` is not a :class:`DecayRules`, or ``optimizer`` not a
+        transformation.
+      ValueError: if no rule freezes anything.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> import optax
+      >>> import optaxwd
+      >>> rules = optaxwd.DecayRules([("base/.*", "frozen")])
+      >>> tx = optaxwd.freeze(optax.adamw(0.1, weight_decay=0.5), rules)
+      >>> params = {"base": {"w": jnp.ones(1)}, "head": jnp.ones(1)}
+      >>> state = tx.init(params)
+      >>> updates, _ = tx.update(params, state, params)
+      >>> updates["base"]["w"].tolist(), state.inner_state[0].mu["base"]["w"]
+      ([0.0], MaskedNode())
+
+    References:
+      Hu et al., `LoRA: Low-Rank Adaptation of Large Language Models
+      <https://arxiv.org/abs/2106.09685>`_, 2021, for adapters on a frozen base.
+    """
+    check_transformation(optimizer, "optimizer", "freeze")
+    if not isinstance(rules, DecayRules):
+        raise TypeError(
+            f"freeze: rules must be a DecayRules, got {rules!r} of type "
+            f"{type(rules).__name__}. Write DecayRules([(pattern, 'frozen')])."
+        )
+    if not rules.freezes:
+        raise ValueError(
+            f"freeze: no rule of {rules!r} freezes anything. Give a rule, or the "
+            "default, the value 'frozen'."
+        )
+    inner = optax.with_extra_args_support(optimizer)
+
+    def init(params: optax.Params) -> FreezeState:
+        return FreezeState(inner.init(_without(rules.frozen(params), params)))
+
+    def update(
+        updates: optax.Updates,
+        state: Any,
+        params: optax.Params | None = None,
+        **extra_args: Any,
+    ) -> tuple[optax.Updates, Any]:
+        # Gradients may lack what is frozen; the parameters are all there.
+        frozen = rules.frozen(updates if params is None else params)
+        kept = None if params is None else _without(frozen, params)
+        new_updates, inner_state = inner.update(
+            _without(frozen, updates), state.inner_state, kept, **extra_args
+        )
+        updates = jax.tree.map(
+            lambda is_frozen, new, old: _zero(old) if is_frozen else new,
+            frozen,
+            new_updates,
+            updates,
+        )
+        return updates, FreezeState(inner_state)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _without(frozen: Any, tree: Any) -> Any:
+    return jax.tree.map(
+        lambda is_frozen, leaf: optax.MaskedNode() if is_frozen else leaf, frozen, tree
+    )
+
+
+def _zero(update: Any) -> Any:
+    if update is None or update.dtype == jax.dtypes.float0:
+        return update
+    return jnp.zeros_like(update)
