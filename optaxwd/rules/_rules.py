@@ -299,7 +299,9 @@ def _signature(params: Any) -> Any:
     key = (
         structure,
         tuple(
-            (type(x), getattr(x, "shape", None), getattr(x, "dtype", None))
+            (x.shape, x.dtype)
+            if hasattr(x, "shape") and hasattr(x, "dtype")
+            else type(x)
             for x in leaves
         ),
     )

@@ -89,7 +89,7 @@ def leaves_with_paths(tree: Any, *, keep_empty: bool = False) -> list[tuple[Path
 
     Args:
       tree: any pytree.
-      keep_empty: also list nodes that hold no leaf (``None``, an empty dict,
+      keep_empty: also list nodes that hold nothing (``None``, an empty dict,
         ``optax.MaskedNode``), each as one entry.
 
     Returns:
@@ -116,10 +116,13 @@ def _leaves_with_keys(tree: Any, *, keep_empty: bool) -> list[tuple[Any, Any]]:
 
     entries = []
     for keys, node in jax.tree_util.tree_flatten_with_path(tree, is_leaf=stop)[0]:
-        if not _is_variable(node) or (keep_empty and _is_empty(node)):
+        if not _is_variable(node):
             entries.append((keys, node))
             continue
-        for inner_keys, leaf in jax.tree_util.tree_flatten_with_path(node)[0]:
+        inside = jax.tree_util.tree_flatten_with_path(
+            node, is_leaf=lambda x: keep_empty and _is_empty(x)
+        )
+        for inner_keys, leaf in inside[0]:
             entries.append((keys + inner_keys[1:], leaf))
     return entries
 
@@ -129,7 +132,8 @@ def _key_string(key: Any) -> str:
 
 
 def _is_empty(node: Any) -> bool:
-    return jax.tree.structure(node).num_leaves == 0
+    structure = jax.tree.structure(node)
+    return structure.num_leaves == 0 and structure.num_nodes == 1
 
 
 def _is_variable(node: Any) -> bool:

@@ -34,7 +34,7 @@ def test_paths(tree, expected):
 
 def test_empty_nodes_on_request():
     tree = {"a": None, "b": {}, "c": 1.0, "d": optax.MaskedNode(), "e": ((), ())}
-    assert paths(tree, keep_empty=True) == ["a", "b", "c", "d", "e"]
+    assert paths(tree, keep_empty=True) == ["a", "b", "c", "d", "e/0", "e/1"]
 
 
 def test_leaves_are_in_jax_order():
