@@ -1,5 +1,6 @@
 """Weight decay for Optax, done so that you know what it does."""
 
+from optaxwd import rules as rules
 from optaxwd.optimizers import OptimizerInfo as OptimizerInfo
 from optaxwd.optimizers import adafactorw as adafactorw
 from optaxwd.optimizers import adam_l2 as adam_l2

@@ -26,10 +26,15 @@ class Contract:
     hyperparameter: str | None  # swept under vmap and inject_hyperparams
     static: tuple[str, ...] = ()  # what inject_hyperparams must not turn into arrays
     needs_params: bool = True
+    reader: str | None = None  # who asks for missing parameters, if not the factory
     positional: tuple[Any, ...] = ()
 
 
 ADAM = optax.scale_by_adam()
+ENDS_IN_B = optaxwd.rules.Pattern(
+    "ends in b", lambda leaf: leaf.path.endswith("b"), optional=True
+)
+FROZEN = optaxwd.DecayRules([(ENDS_IN_B, "frozen")])
 CONTRACTS = {
     "adafactorw": Contract(
         optaxwd.adafactorw,
@@ -45,6 +50,13 @@ CONTRACTS = {
             optax.adam(0.1), weight_decay, learning_rate=learning_rate
         ),
         "weight_decay",
+    ),
+    "freeze": Contract(
+        lambda weight_decay: optaxwd.freeze(
+            optaxwd.adamw(0.1, weight_decay=weight_decay), FROZEN
+        ),
+        "weight_decay",
+        reader="adamw",
     ),
     "lionw": Contract(optaxwd.lionw, "weight_decay", positional=(0.1,)),
     "muonw": Contract(
@@ -67,7 +79,13 @@ CONTRACTS = {
         "weight_decay",
     ),
 }
-NOT_TRANSFORMATIONS = {"convert_state", "create_optimizer", "huber", "list_optimizers"}
+NOT_TRANSFORMATIONS = {
+    "convert_state",
+    "create_optimizer",
+    "huber",
+    "leaf_paths",
+    "list_optimizers",
+}
 NAMES = sorted(CONTRACTS)
 
 
@@ -160,7 +178,8 @@ def test_unknown_extra_arguments_are_ignored(name):
 @pytest.mark.parametrize("name", [n for n in NAMES if CONTRACTS[n].needs_params])
 def test_missing_parameters_name_the_transform(name):
     tx, params = make(name), parameters()
-    with pytest.raises(ValueError, match=rf"^{name} reads the parameters"):
+    reader = CONTRACTS[name].reader or name
+    with pytest.raises(ValueError, match=rf"^{reader} reads the parameters"):
         optax.chain(optax.identity(), tx).update(
             gradients_like(params), (optax.EmptyState(), tx.init(params))
         )

@@ -60,7 +60,7 @@ def glob(pattern: str) -> Pattern:
         )
     expression = re.compile(_glob_expression(pattern))
     return Pattern(
-        f"glob({pattern})", lambda leaf: bool(expression.fullmatch(leaf.path_string))
+        f"glob({pattern})", lambda leaf: bool(expression.fullmatch(leaf.path))
     )
 
 
@@ -85,7 +85,7 @@ def search(pattern: str) -> Pattern:
     """
     expression = compile_expression(pattern, "search")
     return Pattern(
-        f"search({pattern})", lambda leaf: bool(expression.search(leaf.path_string))
+        f"search({pattern})", lambda leaf: bool(expression.search(leaf.path))
     )
 
 
@@ -130,9 +130,7 @@ def as_pattern(pattern: Any, where: str) -> Pattern:
         return pattern
     if isinstance(pattern, str):
         expression = compile_expression(pattern, where)
-        return Pattern(
-            pattern, lambda leaf: bool(expression.fullmatch(leaf.path_string))
-        )
+        return Pattern(pattern, lambda leaf: bool(expression.fullmatch(leaf.path)))
     if callable(pattern):
         name = getattr(pattern, "__name__", type(pattern).__name__)
         return Pattern(f"{name}()", lambda leaf: _ask(pattern, leaf, where), True)
@@ -160,11 +158,11 @@ def compile_expression(pattern: Any, where: str) -> re.Pattern[str]:
 
 
 def _ask(predicate: Callable[..., Any], leaf: tree.Leaf, where: str) -> bool:
-    answer = predicate(leaf.path_string, leaf.value)
+    answer = predicate(leaf.path, leaf.value)
     if not isinstance(answer, (bool, np.bool_)):
         raise TypeError(
             f"{where}: the predicate must return a bool, got {answer!r} for "
-            f"'{leaf.path_string}'. It may look at the leaf's shape and dtype only: "
+            f"'{leaf.path}'. It may look at the leaf's shape and dtype only: "
             "values are not known under jit."
         )
     return bool(answer)

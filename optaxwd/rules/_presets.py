@@ -97,7 +97,7 @@ def matrices_only(*, stacked: Mapping[Any, int] | None = None) -> DecayRules:
         if matrix and (_is_bias(leaf) or _is_norm(leaf)) and not warned:
             warned = True
             warnings.warn(
-                f"matrices_only: '{leaf.path_string}' {leaf.value.shape} is named like "
+                f"matrices_only: '{leaf.path}' {leaf.value.shape} is named like "
                 "a bias or a norm and decays, because stacking gave it another axis. "
                 "Pass stacked={pattern: axes}, or use standard().",
                 stacklevel=2,
@@ -148,11 +148,11 @@ def lora(*, base: Any = FROZEN) -> DecayRules:
 
 
 def _name(leaf: tree.Leaf) -> str:
-    return leaf.path_string.rsplit("/", 1)[-1]
+    return leaf.path.rsplit("/", 1)[-1]
 
 
 def _above(leaf: tree.Leaf) -> list[str]:
-    return [c for c in leaf.path_string.split("/")[:-1] if c != "~"]
+    return [c for c in leaf.path.split("/")[:-1] if c != "~"]
 
 
 def _is_norm(leaf: tree.Leaf) -> bool:
@@ -169,6 +169,8 @@ def _is_bias(leaf: tree.Leaf) -> bool:
 
 
 def _is_embedding(leaf: tree.Leaf) -> bool:
+    if _is_position(leaf):
+        return False
     if leaf.owner == "Embedding" or _EMBEDDING.fullmatch(_name(leaf)):
         return True
     above = _above(leaf)

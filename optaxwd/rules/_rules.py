@@ -1,10 +1,9 @@
 """Ordered rules: which leaves decay, and how much."""
 
-import dataclasses
 import difflib
 import warnings
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -17,14 +16,12 @@ from optaxwd.rules._patterns import Pattern, as_pattern
 from optaxwd.rules._values import LeafDecay, as_leaf_decay
 
 
-@dataclasses.dataclass(frozen=True)
-class Decision:
+class Decision(NamedTuple):
     """What the rules say of one leaf, without the leaf itself.
 
     Attributes:
       path: the canonical path of the leaf.
       shape: its shape, ``None`` if it is not an array.
-      dtype: its dtype, or the name of its class.
       rule: index of the rule that matched first; ``None``: the default.
       decay: how it decays.
       reason: in words.
@@ -32,7 +29,6 @@ class Decision:
 
     path: str
     shape: tuple[int, ...] | None
-    dtype: str
     rule: int | None
     decay: LeafDecay
     reason: str
@@ -213,22 +209,21 @@ class DecayRules:
         decided, paths, uncovered = [], [], []
         partial = False
         for leaf in tree.described_leaves(params, keep_empty=True):
-            empty = jax.tree.structure(leaf.value).num_leaves == 0
             partial = partial or isinstance(leaf.value, optax.MaskedNode)
             hits = [
                 index
                 for index, (pattern, _) in enumerate(self.rules)
-                if not (empty and pattern.needs_value) and pattern.matches(leaf)
+                if not (leaf.empty and pattern.needs_value) and pattern.matches(leaf)
             ]
             for index in hits:
                 matched[index] += 1
             if hits:
                 won[hits[0]] += 1
-            if empty:
+            if leaf.empty:
                 continue
-            paths.append(leaf.path_string)
+            paths.append(leaf.path)
             if not hits and self.default is None:
-                uncovered.append(leaf.path_string)
+                uncovered.append(leaf.path)
             decided.append(self._decision(leaf, hits[0] if hits else None))
         # Inside optax.partition a rule may match what is masked out, and the tree that
         # optax.tree.map_params gives has no leaves at all.
@@ -244,17 +239,17 @@ class DecayRules:
     def _decision(self, leaf: tree.Leaf, rule: int | None) -> Decision:
         value = leaf.value
         shape = getattr(value, "shape", None)
-        dtype = str(getattr(value, "dtype", type(value).__name__))
         decay = self.default or LeafDecay(0.0)
         if rule is not None:
             decay = self.rules[rule][1]
         reason = "default" if rule is None else f"rule {rule}"
-        if not tree.is_inexact(value):
+        if not tree.is_inexact_array(value):
             decay = LeafDecay(0.0, frozen=decay.frozen)
-            reason = f"not a parameter: {dtype}"
+            kind = getattr(value, "dtype", type(value).__name__)
+            reason = f"not a parameter: {kind}"
         elif decay.frozen:
             reason += ": frozen"
-        return Decision(leaf.path_string, shape, dtype, rule, decay, reason)
+        return Decision(leaf.path, shape, rule, decay, reason)
 
     def _useless(
         self, matched: list[int], won: list[int], paths: list[str]
@@ -298,12 +293,7 @@ def _signature(params: Any) -> Any:
     leaves, structure = jax.tree.flatten(params)
     key = (
         structure,
-        tuple(
-            (x.shape, x.dtype)
-            if hasattr(x, "shape") and hasattr(x, "dtype")
-            else type(x)
-            for x in leaves
-        ),
+        tuple((x.shape, x.dtype) if hasattr(x, "dtype") else type(x) for x in leaves),
     )
     try:
         hash(key)

@@ -11,6 +11,7 @@ from optaxwd.tree._paths import LeafPaths as LeafPaths
 from optaxwd.tree._paths import Path as Path
 from optaxwd.tree._paths import described_leaves as described_leaves
 from optaxwd.tree._paths import is_inexact as is_inexact
+from optaxwd.tree._paths import is_inexact_array as is_inexact_array
 from optaxwd.tree._paths import leaf_paths as leaf_paths
 from optaxwd.tree._paths import leaves_with_paths as leaves_with_paths
 from optaxwd.tree._paths import path_string as path_string
@@ -22,6 +23,7 @@ __all__ = [
     "broadcast_prefix",
     "described_leaves",
     "is_inexact",
+    "is_inexact_array",
     "leaf_paths",
     "leaves_with_paths",
     "path_string",

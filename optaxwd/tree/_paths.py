@@ -1,7 +1,7 @@
 """One canonical path per leaf, the same in every library's containers."""
 
-import dataclasses
-from typing import Any, TypeAlias
+import functools
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -13,25 +13,21 @@ _PLAIN_PACKAGES = {"builtins", "jax", "jaxlib", "numpy", "optax"}
 _PLAIN_MODULES = ("flax.core", "flax.nnx.statelib")
 
 
-@dataclasses.dataclass(frozen=True)
-class Leaf:
+class Leaf(NamedTuple):
     """A leaf and where it stands.
 
     Attributes:
-      path: its canonical path.
+      path: its canonical path, as patterns see it.
       value: the leaf itself.
       owner: name of the class of the nearest object above it that is not a plain
         container, such as ``"LayerNorm"``; ``None`` if there is none.
+      empty: whether it is not a leaf but a node that holds nothing.
     """
 
-    path: Path
+    path: str
     value: Any
     owner: str | None = None
-
-    @property
-    def path_string(self) -> str:
-        """The path as patterns see it."""
-        return path_string(self.path)
+    empty: bool = False
 
 
 class LeafPaths(list[str]):
@@ -74,8 +70,11 @@ def path_string(path: Path) -> str:
 
 def is_inexact(leaf: Any) -> bool:
     """Return whether ``leaf`` is a floating-point or complex array or number."""
-    if isinstance(leaf, (float, complex)):
-        return True
+    return isinstance(leaf, (float, complex)) or is_inexact_array(leaf)
+
+
+def is_inexact_array(leaf: Any) -> bool:
+    """Return whether ``leaf`` is a floating-point or complex array, or its shape."""
     dtype = getattr(leaf, "dtype", None)
     return dtype is not None and jnp.issubdtype(dtype, jnp.inexact)
 
@@ -105,7 +104,12 @@ def described_leaves(tree: Any, *, keep_empty: bool = False) -> list[Leaf]:
     """Return every leaf of ``tree`` as a :class:`Leaf`, in JAX's leaf order."""
     owners: dict[tuple[Any, ...], tuple[Any, str | None]] = {(): (tree, _owner(tree))}
     return [
-        Leaf(tuple(map(_key_string, keys)), leaf, _owner_above(keys[:-1], owners))
+        Leaf(
+            path_string(tuple(map(_key_string, keys))),
+            leaf,
+            _owner_above(keys[:-1], owners),
+            keep_empty and _is_empty(leaf),
+        )
         for keys, leaf in _leaves_with_keys(tree, keep_empty=keep_empty)
     ]
 
@@ -128,26 +132,39 @@ def _leaves_with_keys(tree: Any, *, keep_empty: bool) -> list[tuple[Any, Any]]:
 
 
 def _key_string(key: Any) -> str:
+    if isinstance(key, jax.tree_util.DictKey):
+        return str(key.key)
     return jax.tree_util.keystr((key,), simple=True)
 
 
 def _is_empty(node: Any) -> bool:
+    if hasattr(node, "dtype"):
+        return False
     structure = jax.tree.structure(node)
     return structure.num_leaves == 0 and structure.num_nodes == 1
 
 
 def _is_variable(node: Any) -> bool:
+    return _is_variable_class(type(node))
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_variable_class(kind: type) -> bool:
     # By name, because importing optaxwd must not import flax.
     return any(
         base.__name__ == "Variable" and base.__module__.startswith("flax.nnx")
-        for base in type(node).__mro__
+        for base in kind.__mro__
     )
 
 
 def _owner(node: Any) -> str | None:
-    """Return the class name of ``node`` if it is a module and not a container."""
-    kind = type(node)
-    plain = isinstance(node, (dict, list)) or kind is tuple
+    return _owner_name(type(node))
+
+
+@functools.lru_cache(maxsize=1024)
+def _owner_name(kind: type) -> str | None:
+    """Return the name of a class of modules, ``None`` for a class of containers."""
+    plain = issubclass(kind, (dict, list)) or kind is tuple
     plain = plain or kind.__module__.split(".")[0] in _PLAIN_PACKAGES
     plain = plain or kind.__module__.startswith(_PLAIN_MODULES)
     return None if plain else kind.__name__

@@ -305,10 +305,18 @@ class TestInsideOptax:
 
 def test_leaves_that_are_not_parameters_are_left_alone():
     params = {"w": jnp.ones(2), "steps": jnp.array(3), "f": jnp.tanh, "none": None}
+    params["rate"] = 0.5  # an Equinox module may hold its dropout rate so
     rules = optaxwd.DecayRules([(".*", 1.0)])
-    assert rules.mask(params) == {"w": True, "steps": False, "f": False, "none": None}
+    assert rules.mask(params) == {
+        "w": True,
+        "steps": False,
+        "f": False,
+        "none": None,
+        "rate": False,
+    }
     reasons = {row.path: row.reason for row in rules.explain(params).rows}
     assert reasons["steps"] == "not a parameter: int32"
+    assert reasons["rate"] == "not a parameter: float"
     assert reasons["f"].startswith("not a parameter")
 
 
@@ -330,7 +338,9 @@ def test_rules_are_resolved_once():
 
 
 def test_many_leaves_take_one_pass():
-    params = {f"block_{i}": {f"w{j}": 0.0 for j in range(100)} for i in range(100)}
+    params = {
+        f"block_{i}": {f"w{j}": np.zeros(1) for j in range(100)} for i in range(100)
+    }
     rules = optaxwd.DecayRules([(r"block_\d/.*", 0.5), (glob("**/w1?"), False)])
     assert sum(jax.tree.leaves(rules.multipliers(params))) == 1000 * 0.5 + 8100
 
