@@ -10,6 +10,7 @@ import numpy as np
 import optax
 
 from optaxwd import tree
+from optaxwd._checks import check_bool
 from optaxwd._typing import Scalar
 from optaxwd.rules._explain import Explanation
 from optaxwd.rules._patterns import Pattern, as_pattern
@@ -47,7 +48,8 @@ class DecayRules:
         :func:`optaxwd.rules.glob`, :func:`optaxwd.rules.search`,
         :func:`optaxwd.rules.owned_by`, or a predicate ``(path, leaf) -> bool`` that
         looks at shape and dtype only. A value is a multiplier, a bool, ``"frozen"``
-        (neither decay nor any other update, see :func:`optaxwd.freeze`), a λ of its own
+        (no update at all in the optimizers of this library and under
+        :func:`optaxwd.freeze`; no decay elsewhere), a λ of its own
         (:func:`optaxwd.rules.weight_decay`), or a schedule of λ.
       default: the value of leaves that no rule matches; ``None``: there must be none.
       strict: raise if a rule matches nothing, if earlier rules leave it nothing, or if
@@ -101,6 +103,7 @@ class DecayRules:
         self.default = (
             None if default is None else as_leaf_decay(default, "DecayRules: default")
         )
+        check_bool(strict, "strict", "DecayRules")
         self.strict = strict
         self._warned = False
         self._known: dict[Any, list[Decision]] = {}
@@ -222,7 +225,8 @@ class DecayRules:
             if leaf.empty:
                 continue
             paths.append(leaf.path)
-            if not hits and self.default is None:
+            covered = hits or self.default is not None
+            if not covered and tree.is_inexact_array(leaf.value):
                 uncovered.append(leaf.path)
             decided.append(self._decision(leaf, hits[0] if hits else None))
         # Inside optax.partition a rule may match what is masked out, and the tree that
@@ -297,7 +301,7 @@ def _signature(params: Any) -> Any:
     )
     try:
         hash(key)
-    except TypeError:
+    except (TypeError, ValueError):
         return None
     return key
 

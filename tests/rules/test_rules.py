@@ -188,6 +188,8 @@ def test_without_a_default_every_leaf_needs_a_rule():
     rules = optaxwd.DecayRules([(".*/kernel", 1.0)], default=None)
     with pytest.raises(ValueError, match="no rule matches 'encoder/layer_0/bias'"):
         rules.mask(PARAMS)
+    with_count = {"dense": {"kernel": jnp.ones(1)}, "count": jnp.array(3)}
+    assert rules.mask(with_count) == {"dense": {"kernel": True}, "count": False}
     covered = optaxwd.DecayRules([(".*/kernel", 1.0), (".*", 0.0)], default=None)
     assert covered.mask(PARAMS)["head"] == {"kernel": True, "bias": False}
 
@@ -229,6 +231,7 @@ def test_bad_values(value, error, message):
         (lambda: optaxwd.DecayRules([("**/bias", 1)]), ValueError, "use glob"),
         (lambda: optaxwd.DecayRules([(3, 1)]), TypeError, "rule 0: a pattern must be"),
         (lambda: optaxwd.DecayRules([".*"]), TypeError, "rule 0 must be a .pattern"),
+        (lambda: optaxwd.DecayRules(strict=None), TypeError, "strict must be True or"),
         (lambda: optaxwd.DecayRules(default=-1), ValueError, "default: a multiplier"),
         (lambda: search("["), ValueError, "search: '.' is not a regular expression"),
         (lambda: owned_by(3), TypeError, "owned_by: a regular expression must be"),
@@ -289,17 +292,18 @@ class TestInsideOptax:
         doubled = optax.tree.map_params(tx, lambda x: x * 2, state)
         assert float(doubled[1].anchor["head"]["bias"][0]) == 2.0
 
-    def test_under_nnx_optimizer(self):
+    @pytest.mark.parametrize("factory", [optax.adamw, optaxwd.adamw])
+    def test_under_nnx_optimizer(self, factory):
         model = nnx.Linear(2, 2, rngs=nnx.Rngs(0))
         model.bias[...] = jnp.ones(2)
-        before = model.kernel[...]
         rules = optaxwd.DecayRules([("bias", False)])
-        optimizer = nnx.Optimizer(
-            model, optaxwd.sgdw(1.0, weight_decay=0.5, mask=rules), wrt=nnx.Param
+        tx = factory(1.0, weight_decay=0.5, mask=rules)
+        optimizer = nnx.Optimizer(model, tx, wrt=nnx.Param)
+        kernel = model.kernel[...]
+        optimizer.update(
+            model, jax.tree.map(jnp.zeros_like, nnx.state(model, nnx.Param))
         )
-        zeros = jax.tree.map(jnp.zeros_like, nnx.state(model, nnx.Param))
-        nnx.jit(lambda m, o: o.update(m, zeros))(model, optimizer)
-        np.testing.assert_allclose(model.kernel[...], before / 2)
+        np.testing.assert_allclose(model.kernel[...], kernel / 2)
         np.testing.assert_array_equal(model.bias[...], jnp.ones(2))
 
 
