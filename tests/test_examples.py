@@ -41,6 +41,12 @@ def test_train_digits(tmp_path):
 
 
 @pytest.mark.slow
+def test_choose_what_decays():
+    printed = run("examples/choose_what_decays.py", "linen-tied", "haiku")
+    assert "mlp/~/linear_0/w" in printed and "is also the head" in printed
+
+
+@pytest.mark.slow
 def test_train_linen():
     printed = run("examples/train_linen.py", "--quick")
     accuracy = float(printed.split("test accuracy ")[1].split()[0])
