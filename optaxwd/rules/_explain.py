@@ -6,8 +6,10 @@ import importlib.util
 import io
 import math
 import shutil
+from collections.abc import Callable
 from typing import Any
 
+from optaxwd._checks import check_scalar
 from optaxwd._typing import Scalar
 
 _COLUMNS = ("parameter", "shape", "rule", "multiplier", "λ", "half-life", "reason")
@@ -25,6 +27,7 @@ class Row:
       multiplier: what λ is multiplied by.
       weight_decay: λ of this leaf, a number or ``"schedule"``; ``None``: not known.
       half_life: steps in which a weight without gradient halves, ``None`` if not known.
+      decays: whether decay reaches the leaf.
       reason: in words.
     """
 
@@ -35,6 +38,7 @@ class Row:
     multiplier: float
     weight_decay: float | str | None
     half_life: float | None
+    decays: bool
     reason: str
 
     @property
@@ -73,18 +77,29 @@ class Explanation:
         patterns: list[str],
         problems: list[str],
         *,
+        empty: list[str],
         weight_decay: Scalar | None,
         learning_rate: Scalar | None,
     ) -> "Explanation":
         """Return the table of ``decided``, one decision per leaf."""
+        for name, value in (
+            ("weight_decay", weight_decay),
+            ("learning_rate", learning_rate),
+        ):
+            if value is not None and not (name == "weight_decay" and callable(value)):
+                check_scalar(value, name, "explain")
         rows: list[Row] = []
         groups: dict[str, tuple[int, int]] = {}
         for decision in decided:
-            rule = "default" if decision.rule is None else patterns[decision.rule]
+            rule = decision.reason.split(":")[0]
+            if decision.rule is not None:
+                rule = patterns[decision.rule]
             own = decision.decay.weight_decay
             own = weight_decay if own is None else own
             rate: Any = "schedule" if callable(own) else own
-            if rate is not None and not callable(own):
+            if not decision.decay.decays:
+                rate = None if own is None else 0.0
+            elif rate is not None and not callable(own):
                 rate = float(rate) * decision.decay.multiplier
             is_parameter = not decision.reason.startswith("not a parameter")
             size = math.prod(decision.shape or ()) if is_parameter else 0
@@ -93,15 +108,21 @@ class Explanation:
                     decision.path,
                     decision.shape,
                     size,
-                    rule,
+                    rule if is_parameter else "-",
                     decision.decay.multiplier,
                     rate,
                     _half_life(rate, learning_rate),
+                    decision.decay.decays,
                     decision.reason,
                 )
             )
-            leaves, parameters = groups.get(rule, (0, 0))
-            groups[rule] = (leaves + 1, parameters + size)
+            if is_parameter:
+                leaves, parameters = groups.get(rule, (0, 0))
+                groups[rule] = (leaves + 1, parameters + size)
+        rows += [
+            Row(path, None, 0, "-", 0.0, None, None, False, "not a parameter: None")
+            for path in empty
+        ]
         return cls(tuple(rows), groups, tuple(problems))
 
     @property
@@ -112,7 +133,7 @@ class Explanation:
     @property
     def decaying(self) -> int:
         """Number of parameters that decay."""
-        return sum(row.size for row in self.rows if row.multiplier > 0)
+        return sum(row.size for row in self.rows if row.decays)
 
     def __str__(self) -> str:
         """Return the table for a terminal, by rich where it can be imported."""
@@ -134,24 +155,30 @@ class Explanation:
 
     def to_markdown(self) -> str:
         """Return the table as Markdown, stable enough to keep in a repository."""
-        lines = [_COLUMNS, ("---",) * len(_COLUMNS), *(row.cells for row in self.rows)]
-        table = [
-            "| " + " | ".join(c.replace("|", "\\|") for c in line) + " |"
-            for line in lines
-        ]
-        notes = [f"- {line}" for line in self._summary()]
+        lines = [_COLUMNS, ("---",) * len(_COLUMNS)]
+        for row in self.rows:
+            path, shape, rule, *rest = row.cells
+            lines.append((_code(path), shape, _code(rule), *rest))
+        table = ["| " + " | ".join(line) + " |" for line in lines]
+        notes = [f"- {line}" for line in self._summary(_code)]
         return "\n".join([*table, "", *notes]) + "\n"
 
-    def _summary(self) -> list[str]:
+    def _summary(self, mark: Callable[[str], str] = str) -> list[str]:
         share = f"{100 * self.decaying / self.total:.2f} %" if self.total else "none"
         lines = [
-            f"{rule}: {leaves} leaves, {parameters:,} parameters"
+            f"{mark(rule)}: {leaves} leaves, {parameters:,} parameters"
             for rule, (leaves, parameters) in self.groups.items()
         ]
         lines.append(
             f"decays: {self.decaying:,} of {self.total:,} parameters ({share})"
         )
         return lines + [f"problem: {problem}" for problem in self.problems]
+
+
+def _code(text: str) -> str:
+    """Return ``text`` as a code span that fits in a cell."""
+    one_line = " ".join(text.split()).replace("|", "\\|")
+    return f"`{one_line}`"
 
 
 def _half_life(rate: Any, learning_rate: Any) -> float | None:
@@ -177,13 +204,14 @@ def _rich_table(cells: list[tuple[str, ...]]) -> str:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in _COLUMNS:
         right = column in ("multiplier", "λ", "half-life")
         table.add_column(column, justify="right" if right else "left", overflow="fold")
     for row in cells:
-        table.add_row(*(c.replace("[", r"\[") for c in row))
+        table.add_row(*map(Text, row))
     width = max(shutil.get_terminal_size((120, 24)).columns, 80)
     file = io.StringIO()
     Console(file=file, width=width, color_system=None).print(table)

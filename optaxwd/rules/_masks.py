@@ -12,15 +12,18 @@ from optaxwd.rules._rules import DecayRules
 from optaxwd.rules._values import LeafDecay
 
 
-def resolve_decays(mask: Mask, params: optax.Params, *, owner: str) -> Any:
+def resolve_decays(
+    mask: Mask, params: optax.Params, *, owner: str, check: bool = True
+) -> Any:
     """Return how every leaf of ``params`` decays.
 
     Args:
       mask: ``None`` (everything decays), a :class:`DecayRules`, a tree of bools
         with the structure of ``params``, a prefix of such a tree, or a function of
-        ``params`` that returns one of these.
+        ``params`` that returns a tree or a prefix.
       params: the parameters; only structure, shapes and dtypes may matter.
       owner: the transform to name in messages.
+      check: whether strict rules are checked; see :meth:`DecayRules.decays`.
 
     Returns:
       A tree with the structure of ``params`` and a :class:`LeafDecay` per leaf.
@@ -32,7 +35,7 @@ def resolve_decays(mask: Mask, params: optax.Params, *, owner: str) -> Any:
     if mask is None:
         return jax.tree.map(lambda _: LeafDecay(), params)
     if isinstance(mask, DecayRules):
-        return mask.decays(params)
+        return mask.decays(params, check=check)
     prefix = mask(params) if _is_function(mask) else mask
     _check_bools(prefix, owner)
     covered = tree.broadcast_prefix(prefix, params, name=f"{owner}: the mask")

@@ -1,6 +1,7 @@
 """Patterns: what a rule may match a leaf by."""
 
 import dataclasses
+import fnmatch
 import re
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -35,7 +36,8 @@ def glob(pattern: str) -> Pattern:
     """Match a path like a file name.
 
     ``*`` stands for any text within one component, ``**`` for any number of components,
-    also none, ``?`` for one character and ``[ab]`` for one of these.
+    also none, ``?`` for one character, ``[ab]`` for one of these and ``[!ab]`` for any
+    other, all within one component.
 
     Args:
       pattern: such as ``"**/bias"`` or ``"encoder/layer_*/kernel"``.
@@ -58,9 +60,14 @@ def glob(pattern: str) -> Pattern:
         raise ValueError(
             f"glob: pattern must be a text like '**/bias', got {pattern!r}."
         )
-    expression = re.compile(_glob_expression(pattern))
+    parts = pattern.split("/")
+    if any("**" in part and part != "**" for part in parts):
+        raise ValueError(
+            f"glob: '**' must be a whole component, got {pattern!r}. Write '*' for "
+            "text within a component, '**/' for any number of components."
+        )
     return Pattern(
-        f"glob({pattern})", lambda leaf: bool(expression.fullmatch(leaf.path))
+        f"glob({pattern})", lambda leaf: _glob_matches(parts, leaf.path.split("/"))
     )
 
 
@@ -92,10 +99,10 @@ def search(pattern: str) -> Pattern:
 def owned_by(pattern: str) -> Pattern:
     r"""Match leaves by the class of the module that holds them.
 
-    The owner is the nearest object on the path that is not a dict, list or tuple. In
-    Equinox a norm's ``weight`` is named like a linear layer's, and only its owner tells
-    them apart, stacked by ``vmap`` or not. Where the tree does not keep its modules
-    (Flax states, Haiku) nothing has an owner.
+    The owner is the nearest object on the path that is not a dict, list or plain tuple.
+    In Equinox a norm's ``weight`` is named like a linear layer's, and only its owner
+    tells them apart, stacked by ``vmap`` or not. Where the tree does not keep its
+    modules (Flax states, Haiku) nothing has an owner.
 
     Args:
       pattern: a regular expression for the whole class name, such as ``".*Norm"``.
@@ -168,28 +175,12 @@ def _ask(predicate: Callable[..., Any], leaf: tree.Leaf, where: str) -> bool:
     return bool(answer)
 
 
-def _glob_expression(pattern: str) -> str:
-    components = pattern.split("/")
-    expression = ""
-    for i, component in enumerate(components):
-        last = i == len(components) - 1
-        if component == "**":
-            expression += ".*" if last else "(?:[^/]+/)*"
-            continue
-        if "**" in component:
-            raise ValueError(
-                f"glob: '**' must be a whole component, got {pattern!r}. Write '*' for "
-                "text within a component, '**/' for any number of components."
-            )
-        expression += _component_expression(component) + ("" if last else "/")
-    return expression
-
-
-def _component_expression(component: str) -> str:
-    pieces = re.split(r"(\*|\?|\[[^\]]+\])", component)
-    wild = {"*": "[^/]*", "?": "[^/]"}
-    return "".join(
-        wild.get(piece)
-        or (piece if piece.startswith("[") and len(piece) > 2 else re.escape(piece))
-        for piece in pieces
-    )
+def _glob_matches(parts: list[str], components: list[str]) -> bool:
+    if not parts:
+        return not components
+    if parts[0] == "**":
+        rest = (components[i:] for i in range(len(components) + 1))
+        return any(_glob_matches(parts[1:], some) for some in rest)
+    if not components or not fnmatch.fnmatchcase(components[0], parts[0]):
+        return False
+    return _glob_matches(parts[1:], components[1:])

@@ -11,19 +11,21 @@ from optaxwd.rules._rules import DecayRules
 from optaxwd.rules._values import FROZEN
 
 # Leaves of Flax, Haiku, Equinox and Keras: `b` is Haiku's bias, `offset` its norm's.
-_BIAS = re.compile(r"b|bias|b_.+|bias_.+|.+_bias|offset|beta")
+_BIAS = re.compile(r"b([qkvo]|\d+)?|bias|b_.+|bias_.+|.+_bias|offset|beta")
 _SCALE = re.compile(r"scale|gamma|.+_scale")
 _WEIGHT = re.compile(r"weight|w|g|scale|gamma")
-# What a norm is called, as a class (LayerNorm) or on the path (ln_1, final_norm).
+_TABLE = re.compile(r"embeddings?|weight|w|table")
 _NORM_CLASS = re.compile(r".*Norm(alization)?(\dd)?")
-_NORM_NAME = re.compile(
-    r"(.*_)?((layer|rms|batch|group|instance)_?)?norms?(_?\d+|_\w)?|"
-    r"(.*_)?(ln|bn|gn)(_?\d+|_\w)?|"
-    r"(Layer|RMS|Batch|Group|Instance)Norm(_\d+)?"
-)
-_EMBEDDING = re.compile(r"embeddings?|(.*_)?(embed|embedding|embeddings|wte)(_\d+)?")
-_POSITION = re.compile(r"(.*_)?pos(ition|itional)?_?emb(ed|edding|eddings)?s?|wpe")
-_LORA = re.compile(r"lora_[ab]|lora_(A|B)|lora_(down|up)")
+_ADAPTER = re.compile(r"(.+_)?lora_?(a|b|A|B|down|up)")
+# Words that make up the names of modules: ln_f, final_layer_norm, InstanceNorm2d_0.
+_WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+")
+_NORM_KINDS = ("", "pre", "post", "layer", "rms", "batch", "group", "instance")
+_NORM_WORDS = {kind + "norm" for kind in _NORM_KINDS}
+_NORM_WORDS |= {"norms", "normalization", "ln", "bn", "gn"}
+_EMBEDDING_WORDS = {"emb", "embed", "embeds", "embedder", "embedding", "embeddings"}
+_EMBEDDING_WORDS |= {"wte"}
+_POSITION_WORDS = {"pos", "position", "positions", "positional"}
+_POSITION_NAMES = {"wpe", "posemb", "posembed", "posembedding"}
 
 
 def standard(
@@ -85,7 +87,7 @@ def matrices_only(*, stacked: Mapping[Any, int] | None = None) -> DecayRules:
       {'blocks': {'bias': False, 'w': True}}
     """
     axes = [
-        (as_pattern(pattern, "matrices_only: stacked"), count)
+        (as_pattern(pattern, "matrices_only: stacked"), _axes(count))
         for pattern, count in (stacked or {}).items()
     ]
     warned = False
@@ -97,15 +99,23 @@ def matrices_only(*, stacked: Mapping[Any, int] | None = None) -> DecayRules:
         if matrix and (_is_bias(leaf) or _is_norm(leaf)) and not warned:
             warned = True
             warnings.warn(
-                f"matrices_only: '{leaf.path}' {leaf.value.shape} is named like "
-                "a bias or a norm and decays, because stacking gave it another axis. "
-                "Pass stacked={pattern: axes}, or use standard().",
+                f"matrices_only: '{leaf.path}' {leaf.value.shape} is named like a bias "
+                "or a norm and decays, because stacked layers or attention heads gave "
+                "it another axis. Pass stacked={pattern: axes}, or use standard().",
                 stacklevel=2,
             )
         return matrix
 
     matrix = Pattern("matrix", is_matrix, needs_value=True, optional=True)
     return DecayRules([(matrix, True)], default=False)
+
+
+def _axes(count: Any) -> int:
+    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+        raise ValueError(
+            f"matrices_only: stacked must give numbers of axes >= 0, got {count!r}."
+        )
+    return count
 
 
 def everything() -> DecayRules:
@@ -155,13 +165,17 @@ def _above(leaf: tree.Leaf) -> list[str]:
     return [c for c in leaf.path.split("/")[:-1] if c != "~"]
 
 
+def _words(name: str) -> set[str]:
+    return {word.lower() for word in _WORD.findall(name)}
+
+
 def _is_norm(leaf: tree.Leaf) -> bool:
     name, above = _name(leaf), _above(leaf)
     if leaf.owner and _NORM_CLASS.fullmatch(leaf.owner):
         return True
     if _SCALE.fullmatch(name):
         return True
-    return bool(above and _NORM_NAME.fullmatch(above[-1]) and _WEIGHT.fullmatch(name))
+    return bool(above and _WEIGHT.fullmatch(name) and _words(above[-1]) & _NORM_WORDS)
 
 
 def _is_bias(leaf: tree.Leaf) -> bool:
@@ -171,15 +185,32 @@ def _is_bias(leaf: tree.Leaf) -> bool:
 def _is_embedding(leaf: tree.Leaf) -> bool:
     if _is_position(leaf):
         return False
-    if leaf.owner == "Embedding" or _EMBEDDING.fullmatch(_name(leaf)):
+    if leaf.owner == "Embedding":
         return True
-    above = _above(leaf)
-    return bool(above and _EMBEDDING.fullmatch(above[-1]))
+    return any(_words(name) & _EMBEDDING_WORDS for name in _table_names(leaf))
 
 
 def _is_position(leaf: tree.Leaf) -> bool:
-    return any(_POSITION.fullmatch(c) for c in (*_above(leaf)[-1:], _name(leaf)))
+    def positional(name: str) -> bool:
+        words = _words(name)
+        kind = words & (_EMBEDDING_WORDS | {"enc", "encoding", "encodings"})
+        return bool(words & _POSITION_NAMES or (words & _POSITION_WORDS and kind))
+
+    return any(map(positional, _table_names(leaf)))
+
+
+def _table_names(leaf: tree.Leaf) -> list[str]:
+    """Return the names that may call a leaf a table: its own, and its parent's.
+
+    The parent's only for leaves that hold a table: a patch embedding's ``kernel`` is a
+    convolution.
+    """
+    name, above = _name(leaf), _above(leaf)
+    return [name, *above[-1:]] if _TABLE.fullmatch(name) else [name]
 
 
 def _is_adapter(leaf: tree.Leaf) -> bool:
-    return any(_LORA.fullmatch(c) for c in (*_above(leaf), _name(leaf)))
+    name, above = _name(leaf), _above(leaf)
+    if any(_ADAPTER.fullmatch(component) for component in (*above, name)):
+        return True
+    return name in ("a", "b") and above[-1:] == ["lora"]

@@ -47,9 +47,9 @@ class DecayRules:
         for the whole ``a/b/c`` path (:func:`leaf_paths` shows them),
         :func:`optaxwd.rules.glob`, :func:`optaxwd.rules.search`,
         :func:`optaxwd.rules.owned_by`, or a predicate ``(path, leaf) -> bool`` that
-        looks at shape and dtype only. A value is a multiplier, a bool, ``"frozen"``
-        (no update at all in the optimizers of this library and under
-        :func:`optaxwd.freeze`; no decay elsewhere), a λ of its own
+        looks at shape and dtype only and is asked of parameters only. A value is a
+        multiplier, a bool, ``"frozen"`` (no update at all in the optimizers of this
+        library and under :func:`optaxwd.freeze`; no decay elsewhere), a λ of its own
         (:func:`optaxwd.rules.weight_decay`), or a schedule of λ.
       default: the value of leaves that no rule matches; ``None``: there must be none.
       strict: raise if a rule matches nothing, if earlier rules leave it nothing, or if
@@ -106,7 +106,7 @@ class DecayRules:
         check_bool(strict, "strict", "DecayRules")
         self.strict = strict
         self._warned = False
-        self._known: dict[Any, list[Decision]] = {}
+        self._known: dict[Any, tuple[list[Decision], list[str]]] = {}
 
     def __repr__(self) -> str:
         """Return the patterns and what they give."""
@@ -138,9 +138,14 @@ class DecayRules:
         values = [value for _, value in self.rules]
         return any(value.frozen for value in (*values, self.default or LeafDecay()))
 
-    def decays(self, params: Any) -> Any:
-        """Return a tree like ``params`` of :class:`LeafDecay`, one per leaf."""
-        return self._unflatten(params, [d.decay for d in self.decide(params)])
+    def decays(self, params: Any, *, check: bool = True) -> Any:
+        """Return a tree like ``params`` of :class:`LeafDecay`, one per leaf.
+
+        ``check=False`` leaves out what ``strict`` asks for, where the tree may lack
+        leaves that the rules were checked with before.
+        """
+        decided = self.decide(params, check=check)
+        return self._unflatten(params, [d.decay for d in decided])
 
     def multipliers(self, params: Any) -> Any:
         """Return a tree like ``params`` of floats; 1.0 where a rule has its own λ."""
@@ -152,9 +157,12 @@ class DecayRules:
         decided = self.decide(params)
         return self._unflatten(params, [d.decay.decays for d in decided])
 
-    def frozen(self, params: Any) -> Any:
-        """Return a tree like ``params`` of bools: which leaves must not change."""
-        decided = self.decide(params)
+    def frozen(self, params: Any, *, check: bool = True) -> Any:
+        """Return a tree like ``params`` of bools: which leaves must not change.
+
+        ``check`` as in :meth:`decays`.
+        """
+        decided = self.decide(params, check=check)
         return self._unflatten(params, [d.decay.frozen for d in decided])
 
     def explain(
@@ -179,21 +187,30 @@ class DecayRules:
             decided,
             [pattern.text for pattern, _ in self.rules],
             problems + _shared(params),
+            empty=[
+                tree.path_string(path)
+                for path, leaf in tree.leaves_with_paths(params, keep_empty=True)
+                if leaf is None
+            ],
             weight_decay=weight_decay,
             learning_rate=learning_rate,
         )
 
-    def decide(self, params: Any) -> list[Decision]:
+    def decide(self, params: Any, *, check: bool = True) -> list[Decision]:
         """Return one :class:`Decision` per leaf, in JAX's leaf order.
 
         Resolved once for each structure with its shapes, so that later calls, eager or
         traced, only look it up.
         """
         key = _signature(params)
-        if key is not None and key in self._known:
-            return self._known[key]
-        decided, problems = self._decide(params)
-        if problems:
+        if key is None or key not in self._known:
+            resolved = self._decide(params)
+            if key is not None:
+                self._known[key] = resolved
+        else:
+            resolved = self._known[key]
+        decided, problems = resolved
+        if problems and check:
             message = "DecayRules: " + "; ".join(problems)
             if self.strict:
                 raise ValueError(
@@ -202,8 +219,6 @@ class DecayRules:
             if not self._warned:
                 self._warned = True
                 warnings.warn(f"{message}.", stacklevel=3)
-        if key is not None:
-            self._known[key] = decided
         return decided
 
     def _decide(self, params: Any) -> tuple[list[Decision], list[str]]:
@@ -213,10 +228,11 @@ class DecayRules:
         partial = False
         for leaf in tree.described_leaves(params, keep_empty=True):
             partial = partial or isinstance(leaf.value, optax.MaskedNode)
+            is_parameter = tree.is_inexact_array(leaf.value)
             hits = [
                 index
                 for index, (pattern, _) in enumerate(self.rules)
-                if not (leaf.empty and pattern.needs_value) and pattern.matches(leaf)
+                if (is_parameter or not pattern.needs_value) and pattern.matches(leaf)
             ]
             for index in hits:
                 matched[index] += 1
@@ -226,7 +242,7 @@ class DecayRules:
                 continue
             paths.append(leaf.path)
             covered = hits or self.default is not None
-            if not covered and tree.is_inexact_array(leaf.value):
+            if not covered and is_parameter:
                 uncovered.append(leaf.path)
             decided.append(self._decision(leaf, hits[0] if hits else None))
         # Inside optax.partition a rule may match what is masked out, and the tree that
@@ -246,7 +262,9 @@ class DecayRules:
         decay = self.default or LeafDecay(0.0)
         if rule is not None:
             decay = self.rules[rule][1]
-        reason = "default" if rule is None else f"rule {rule}"
+        reason = "default" if self.default is not None else "no rule"
+        if rule is not None:
+            reason = f"rule {rule}"
         if not tree.is_inexact_array(value):
             decay = LeafDecay(0.0, frozen=decay.frozen)
             kind = getattr(value, "dtype", type(value).__name__)

@@ -4,6 +4,8 @@ import dataclasses
 import math
 from typing import Any
 
+import numpy as np
+
 from optaxwd._checks import check_scalar_or_schedule, is_static_number
 from optaxwd._typing import ScalarOrSchedule
 
@@ -24,10 +26,20 @@ class LeafDecay:
     weight_decay: ScalarOrSchedule | None = None
     frozen: bool = False
 
+    def __post_init__(self) -> None:
+        """Raise unless the multiplier is finite and >= 0."""
+        if not 0 <= self.multiplier < math.inf:
+            raise ValueError(
+                "LeafDecay: multiplier must be finite and >= 0, got "
+                f"{self.multiplier!r}. Use 0 for no decay."
+            )
+
     @property
     def decays(self) -> bool:
         """Whether decay reaches the leaf."""
-        return self.multiplier > 0
+        own = self.weight_decay
+        nothing = is_static_number(own) and own == 0
+        return self.multiplier > 0 and not self.frozen and not nothing
 
 
 def weight_decay(value: ScalarOrSchedule) -> LeafDecay:
@@ -68,7 +80,7 @@ def as_leaf_decay(value: Any, where: str) -> LeafDecay:
         return LeafDecay(multiplier=0.0, frozen=True)
     if callable(value):
         return LeafDecay(weight_decay=value)
-    if not isinstance(value, bool) and not is_static_number(value):
+    if not isinstance(value, (bool, np.bool_)) and not is_static_number(value):
         raise TypeError(
             f"{where}: a rule's value must be a multiplier, a bool, 'frozen', "
             f"weight_decay(…) or a schedule of λ, got {value!r} of type "

@@ -187,7 +187,7 @@ def decay_stage(
             updates,
             theta,
             lay_over(state.anchor if keeps_init else anchor, theta, owner),
-            resolve_decays(mask, theta, owner=owner),
+            resolve_decays(mask, theta, owner=owner, check=False),
             rate_of=_rates(weight_decay, factor, state.decay_count, owner),
             penalty=pull,
             cautious=cautious,

@@ -82,11 +82,15 @@ def freeze(
         params: optax.Params | None = None,
         **extra_args: Any,
     ) -> tuple[optax.Updates, Any]:
-        # Gradients may lack what is frozen; the parameters are all there.
-        frozen = rules.frozen(updates if params is None else params)
+        # Gradients may lack what is frozen; `init` has checked the rules.
+        whole = updates if params is None else params
+        frozen = rules.frozen(whole, check=False)
         kept = None if params is None else _without(frozen, params)
         new_updates, inner_state = inner.update(
-            _without(frozen, updates), state.inner_state, kept, **extra_args
+            _without(frozen, updates),
+            state.inner_state,
+            kept,
+            **_without_extra(frozen, whole, extra_args),
         )
         updates = jax.tree.map(
             lambda is_frozen, new, old: _zero(old) if is_frozen else new,
@@ -103,6 +107,35 @@ def _without(frozen: Any, tree: Any) -> Any:
     return jax.tree.map(
         lambda is_frozen, leaf: optax.MaskedNode() if is_frozen else leaf, frozen, tree
     )
+
+
+def _without_extra(frozen: Any, whole: Any, extra_args: dict[str, Any]) -> Any:
+    """Return the extra arguments as the optimizer may see them.
+
+    Trees like the parameters lose what is frozen; ``value_fn``, which line searches
+    call with the parameters that they know, gets the frozen ones back.
+    """
+    structure = jax.tree.structure(whole)
+
+    def restored(value_fn: Any) -> Any:
+        def value(params: Any, *args: Any, **kwargs: Any) -> Any:
+            full = jax.tree.map(
+                lambda is_frozen, old, new: old if is_frozen else new,
+                frozen,
+                whole,
+                params,
+            )
+            return value_fn(full, *args, **kwargs)
+
+        return value
+
+    def argument(name: str, value: Any) -> Any:
+        if name == "value_fn" and callable(value):
+            return restored(value)
+        alike = jax.tree.structure(value) == structure
+        return _without(frozen, value) if alike else value
+
+    return {name: argument(name, value) for name, value in extra_args.items()}
 
 
 def _zero(update: Any) -> Any:

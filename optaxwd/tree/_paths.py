@@ -12,6 +12,14 @@ Path: TypeAlias = tuple[str, ...]
 _PLAIN_PACKAGES = {"builtins", "jax", "jaxlib", "numpy", "optax"}
 _PLAIN_MODULES = ("flax.core", "flax.nnx.statelib")
 
+# Boxes around one array, with the names of its axes and the like, that are no part of a
+# path. By name, because importing optaxwd must import none of these.
+_BOXES = (
+    ("flax.nnx", "Variable"),
+    ("flax.core.meta", "AxisMetadata"),
+    ("haliax", "NamedArray"),
+)
+
 
 class Leaf(NamedTuple):
     """A leaf and where it stands.
@@ -116,11 +124,11 @@ def described_leaves(tree: Any, *, keep_empty: bool = False) -> list[Leaf]:
 
 def _leaves_with_keys(tree: Any, *, keep_empty: bool) -> list[tuple[Any, Any]]:
     def stop(node: Any) -> bool:
-        return _is_variable(node) or (keep_empty and _is_empty(node))
+        return _is_box(node) or (keep_empty and _is_empty(node))
 
     entries = []
     for keys, node in jax.tree_util.tree_flatten_with_path(tree, is_leaf=stop)[0]:
-        if not _is_variable(node):
+        if not _is_box(node):
             entries.append((keys, node))
             continue
         inside = jax.tree_util.tree_flatten_with_path(
@@ -144,16 +152,16 @@ def _is_empty(node: Any) -> bool:
     return structure.num_leaves == 0 and structure.num_nodes == 1
 
 
-def _is_variable(node: Any) -> bool:
-    return _is_variable_class(type(node))
+def _is_box(node: Any) -> bool:
+    return _is_box_class(type(node))
 
 
 @functools.lru_cache(maxsize=1024)
-def _is_variable_class(kind: type) -> bool:
-    # By name, because importing optaxwd must not import flax.
+def _is_box_class(kind: type) -> bool:
     return any(
-        base.__name__ == "Variable" and base.__module__.startswith("flax.nnx")
+        base.__name__ == name and base.__module__.startswith(module)
         for base in kind.__mro__
+        for module, name in _BOXES
     )
 
 
@@ -191,6 +199,8 @@ def _child(node: Any, key: Any) -> Any:
             return node[key.key]
         if isinstance(key, jax.tree_util.SequenceKey):
             return node[key.idx]
+        if isinstance(key, jax.tree_util.FlattenedIndexKey):
+            return jax.tree.leaves(node, is_leaf=lambda x: x is not node)[key.key]
     except (AttributeError, KeyError, IndexError, TypeError):
         pass
     return None

@@ -9,11 +9,12 @@ import pathlib
 import warnings
 
 import equinox as eqx
+import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
+from flax import linen, nnx
 
 import optaxwd
 
@@ -49,7 +50,8 @@ def test_stacking_changes_no_decision():
 
 
 def decisions(rules, params):
-    return {row.path: row.multiplier > 0 for row in rules.explain(params).rows}
+    rows = rules.explain(params).rows
+    return {row.path: row.decays for row in rows if row.shape is not None}
 
 
 def test_paths_are_the_same_at_init_and_update():
@@ -92,6 +94,10 @@ def test_only_what_the_table_says_shrinks(library):
         assert update.any() == row[1], (jax.tree_util.keystr(path), row)
 
 
+@pytest.mark.skipif(
+    tuple(map(int, flax.__version__.split(".")[:2])) < (0, 12),
+    reason="nnx.Optimizer of Flax 0.11 cannot hold what a mask of Optax leaves empty",
+)
 def test_lora_trains_and_decays_the_adapters_only():
     model = nnx.LoRALinear(4, 4, lora_rank=1, rngs=nnx.Rngs(0))
     base = model.kernel[...], model.bias[...]
@@ -130,6 +136,9 @@ def test_a_whole_equinox_model_may_be_the_parameters():
         ({"final_layer_norm": {"weight": 1}, "normal": {"w": 2}}, ["normal/w"]),
         ({"input_layernorm": {"weight": 1}, "w": 2}, ["w"]),
         ({"bn1": {"gamma": 1, "beta": 1}, "lnet": {"w": 2}}, ["lnet/w"]),
+        ({"layernorm_before": {"weight": 1}, "norm_pre": {"w": 1}, "w": 2}, ["w"]),
+        ({"InstanceNorm2d_0": {"weight": 1}, "ln_final": {"g": 1}, "w": 2}, ["w"]),
+        ({"q_norm": {"scale": 1}, "normalizer": {"w": 2}}, ["normalizer/w"]),
         ({"logit_scale": 0, "layer_scale": 1, "kernel": 2}, ["kernel"]),
     ],
 )
@@ -159,6 +168,88 @@ def test_embeddings_and_positions_are_options():
             }
 
 
+@pytest.mark.parametrize(
+    ("params", "spared"),
+    [
+        (
+            {"embed_tokens": {"weight": 2}, "lm_head": {"weight": 2}},
+            "embed_tokens/weight",
+        ),
+        ({"token_emb": {"weight": 2}, "head": {"w": 2}}, "token_emb/weight"),
+        ({"embedding": {"kernel": 4, "bias": 1}, "wte": 2}, "wte"),  # a patch embedding
+    ],
+)
+def test_what_embeddings_are_called(params, spared):
+    arrays = jax.tree.map(lambda ndim: jnp.ones((2,) * ndim), params)
+    with_them = decisions(optaxwd.rules.standard(), arrays)
+    without = decisions(optaxwd.rules.standard(embeddings=False), arrays)
+    assert [path for path in without if without[path] != with_them[path]] == [spared]
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"embed_positions": {"embedding": 2}},
+        {"position_embedder": {"embedding": 2}},
+        {"pos_enc": 2},
+        {"posembed_input": {"pos_embedding": 3}},
+    ],
+)
+def test_what_positional_embeddings_are_called(params):
+    arrays = jax.tree.map(lambda ndim: jnp.ones((2,) * ndim), params)
+    rules = optaxwd.rules.standard(positional_embeddings=False)
+    assert not any(decisions(rules, arrays).values())
+    assert all(decisions(optaxwd.rules.standard(embeddings=False), arrays).values())
+
+
+def test_boxes_with_names_of_axes_are_no_part_of_a_path():
+    layer = linen.Dense(
+        4,
+        kernel_init=linen.with_partitioning(linen.initializers.ones, ("a", "b")),
+        bias_init=linen.with_partitioning(linen.initializers.zeros, ("b",)),
+    )
+    params = layer.init(jax.random.key(0), jnp.ones((1, 2)))["params"]
+    assert optaxwd.leaf_paths(params) == ["bias", "kernel"]
+    assert decisions(optaxwd.rules.standard(), params) == {
+        "bias": False,
+        "kernel": True,
+    }
+    tx = optaxwd.sgdw(1.0, weight_decay=0.5, mask=optaxwd.DecayRules([("bias", False)]))
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    updates, _ = tx.update(zeros, tx.init(params), params)
+    assert updates["kernel"].value[0, 0] == -0.5 and not updates["bias"].value.any()
+
+
+def test_owners_below_nodes_without_names():
+    @jax.tree_util.register_pytree_node_class
+    class Box:
+        def __init__(self, *parts):
+            self.parts = parts
+
+        def tree_flatten(self):
+            return self.parts, None
+
+        @classmethod
+        def tree_unflatten(cls, _, parts):
+            return cls(*parts)
+
+    mask = optaxwd.rules.standard().mask(Box(eqx.nn.LayerNorm(4), jnp.ones((2, 2))))
+    assert mask.parts[0].weight is False and mask.parts[1] is True
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"layer": {"kernel_lora_b": 2, "kernel_lora_a": 2}},
+        {"lora": {"a": 2, "b": 2}},
+        {"lora_A": {"kernel": 2}},
+    ],
+)
+def test_what_adapters_are_called(params):
+    arrays = jax.tree.map(lambda ndim: jnp.ones((2,) * ndim), params)
+    assert all(decisions(optaxwd.rules.lora(), arrays).values())
+
+
 def test_matrices_only_warns_where_layers_are_stacked():
     scanned = example.linen(scanned=True)
     with pytest.warns(UserWarning, match=r"named like a bias or a norm.*stacked="):
@@ -171,6 +262,12 @@ def test_matrices_only_warns_where_layers_are_stacked():
         mask = decisions(plain, scanned)
     assert not mask["blocks/ln/scale"] and not mask["blocks/up/bias"]
     assert mask["blocks/up/kernel"] and mask["embed/embedding"]
+
+
+def test_stacked_gives_numbers_of_axes():
+    for count in ("1", -1, 1.5):
+        with pytest.raises(ValueError, match="stacked must give numbers of axes"):
+            optaxwd.rules.matrices_only(stacked={".*": count})
 
 
 def test_everything_decays_everything():

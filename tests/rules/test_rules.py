@@ -57,6 +57,9 @@ def updates_of(tx, params=PARAMS):
         ),
         (glob("**/layer_?/bias"), {"encoder/layer_0/bias", "encoder/layer_1/bias"}),
         (glob("head/kern.l"), set()),  # a dot is a dot
+        (glob("encoder/layer_[!0]/**"), LAYER_1),
+        (glob("head[!b]bias"), set()),  # within one component
+        (glob("head/**"), HEAD),
         (search("layer_1"), LAYER_1),
         (lambda path, leaf: leaf.shape == (2, 3), {"head/kernel"}),
         (
@@ -320,8 +323,29 @@ def test_leaves_that_are_not_parameters_are_left_alone():
     }
     reasons = {row.path: row.reason for row in rules.explain(params).rows}
     assert reasons["steps"] == "not a parameter: int32"
+    assert reasons["none"] == "not a parameter: None"
     assert reasons["rate"] == "not a parameter: float"
     assert reasons["f"].startswith("not a parameter")
+
+
+def test_predicates_are_asked_of_parameters_only():
+    rules = optaxwd.DecayRules([(lambda path, leaf: leaf.ndim <= 1, False)])
+    params = {"w": jnp.ones((2, 2)), "b": jnp.ones(2), "f": jnp.tanh, "none": None}
+    assert rules.mask(params) == {"w": True, "b": False, "f": False, "none": None}
+    assert len(rules.explain(params).rows) == 4
+
+
+def test_an_own_rate_of_zero_does_not_decay():
+    rules = optaxwd.DecayRules([("head/.*", weight_decay(0.0))])
+    assert rules.mask(PARAMS)["head"] == {"kernel": False, "bias": False}
+    assert rules.explain(PARAMS).decaying == 12
+
+
+def test_numpy_bools_are_bools():
+    rules = optaxwd.DecayRules([("head/.*", np.bool_(False))])
+    assert rules.multipliers(PARAMS)["head"] == {"kernel": 0.0, "bias": 0.0}
+    with pytest.raises(ValueError, match="LeafDecay: multiplier must be finite"):
+        optaxwd.rules.LeafDecay(-1.0)
 
 
 def test_rules_are_resolved_once():
@@ -399,6 +423,30 @@ class TestFreeze:
         assert updates["encoder"]["layer_0"]["kernel"] is None
         assert updates["head"]["kernel"].any()
 
+    def test_without_parameters_nothing_is_checked_again(self):
+        rules = optaxwd.DecayRules([(lambda path, leaf: path == "base", "frozen")])
+        tx = optaxwd.freeze(optax.sgd(0.1), rules)
+        state = tx.init({"base": jnp.ones(1), "head": jnp.ones(1)})
+        updates, _ = tx.update({"base": None, "head": jnp.ones(1)}, state)
+        assert updates["base"] is None and updates["head"].any()
+
+    def test_a_line_search_sees_the_whole_loss(self):
+        tx = optaxwd.freeze(optax.lbfgs(), self.RULES)
+
+        def loss(params):
+            return sum(jnp.sum((x - 2) ** 2) for x in jax.tree.leaves(params))
+
+        params, state = PARAMS, tx.init(PARAMS)
+        value, grad = jax.value_and_grad(loss)(params)
+        updates, _ = tx.update(
+            grad, state, params, value=value, grad=grad, value_fn=loss
+        )
+        params = optax.apply_updates(params, updates)
+        jax.tree.map(
+            np.testing.assert_array_equal, params["encoder"], PARAMS["encoder"]
+        )
+        assert loss(params) < value
+
     def test_zero_gradients_are_not_freezing(self):
         tx = optax.adamw(0.1, weight_decay=0.5)
         assert updates_of(tx)["encoder"]["layer_0"]["kernel"].any()
@@ -432,16 +480,16 @@ class TestExplain:
             == """\
 | parameter | shape | rule | multiplier | λ | half-life | reason |
 | --- | --- | --- | --- | --- | --- | --- |
-| encoder/layer_0/bias | (2,) | glob(**/bias) | 0 | 0 | ∞ | rule 0 |
-| encoder/layer_0/kernel | (2,2) | default | 1 | 0.1 | 692.8 | default |
-| encoder/layer_1/bias | (2,) | glob(**/bias) | 0 | 0 | ∞ | rule 0 |
-| encoder/layer_1/kernel | (2,2) | default | 1 | 0.1 | 692.8 | default |
-| head/bias | (3,) | glob(**/bias) | 0 | 0 | ∞ | rule 0 |
-| head/kernel | (2,3) | head/.* | 0.1 | 0.01 | 6931 | rule 1 |
+| `encoder/layer_0/bias` | (2,) | `glob(**/bias)` | 0 | 0 | ∞ | rule 0 |
+| `encoder/layer_0/kernel` | (2,2) | `default` | 1 | 0.1 | 692.8 | default |
+| `encoder/layer_1/bias` | (2,) | `glob(**/bias)` | 0 | 0 | ∞ | rule 0 |
+| `encoder/layer_1/kernel` | (2,2) | `default` | 1 | 0.1 | 692.8 | default |
+| `head/bias` | (3,) | `glob(**/bias)` | 0 | 0 | ∞ | rule 0 |
+| `head/kernel` | (2,3) | `head/.*` | 0.1 | 0.01 | 6931 | rule 1 |
 
-- glob(**/bias): 3 leaves, 7 parameters
-- default: 2 leaves, 8 parameters
-- head/.*: 1 leaves, 6 parameters
+- `glob(**/bias)`: 3 leaves, 7 parameters
+- `default`: 2 leaves, 8 parameters
+- `head/.*`: 1 leaves, 6 parameters
 - decays: 14 of 21 parameters (66.67 %)
 """
         )
@@ -468,6 +516,28 @@ class TestExplain:
     def test_problems_do_not_raise(self):
         rules = optaxwd.DecayRules([("nothing", 1.0)])
         assert "matches nothing" in str(rules.explain(PARAMS))
+
+    def test_cells_survive_markdown_and_rich(self):
+        rules = optaxwd.DecayRules(
+            [(lambda path, leaf: path == "a", 0.5), (r"b\[x]|c", 1.0)], strict=False
+        )
+        table = rules.explain({"a": jnp.ones(1), "c": jnp.ones(1)})
+        assert "`<lambda>()`" in table.to_markdown()
+        assert r"`b\[x]\|c`" in table.to_markdown()
+        assert r"b\[x]|c" in str(table)
+
+    def test_bad_rates(self):
+        with pytest.raises(ValueError, match="explain: weight_decay must be finite"):
+            self.RULES.explain(PARAMS, weight_decay=-0.1)
+        with pytest.raises(TypeError, match="explain: learning_rate must be a number"):
+            self.RULES.explain(PARAMS, learning_rate=lambda count: 0.1)
+        rows = self.RULES.explain(PARAMS, weight_decay=lambda count: 0.1).rows
+        assert [row.weight_decay for row in rows[:2]] == [0.0, "schedule"]
+
+    def test_a_leaf_without_a_rule_is_told(self):
+        rules = optaxwd.DecayRules([("head/.*", 1.0)], default=None)
+        rows = {row.path: row for row in rules.explain(PARAMS).rows}
+        assert rows["encoder/layer_0/bias"].reason == "no rule"
 
     def test_tied_parameters_are_told(self):
         table = jnp.ones((3, 2))
