@@ -139,6 +139,6 @@ def _without_extra(frozen: Any, whole: Any, extra_args: dict[str, Any]) -> Any:
 
 
 def _zero(update: Any) -> Any:
-    if update is None or update.dtype == jax.dtypes.float0:
+    if update is None or getattr(update, "dtype", None) == jax.dtypes.float0:
         return update
     return jnp.zeros_like(update)
