@@ -12,6 +12,7 @@ from typing import Any
 from optaxwd._checks import check_scalar
 from optaxwd._typing import Scalar
 
+_NUMBERS = ("multiplier", "λ", "half-life")
 _COLUMNS = ("parameter", "shape", "rule", "multiplier", "λ", "half-life", "reason")
 
 
@@ -97,11 +98,13 @@ class Explanation:
             own = decision.decay.weight_decay
             own = weight_decay if own is None else own
             rate: Any = "schedule" if callable(own) else own
-            if not decision.decay.decays:
+            is_parameter = not decision.reason.startswith("not a parameter")
+            if not is_parameter:
+                rate = None
+            elif not decision.decay.decays:
                 rate = None if own is None else 0.0
             elif rate is not None and not callable(own):
                 rate = float(rate) * decision.decay.multiplier
-            is_parameter = not decision.reason.startswith("not a parameter")
             size = math.prod(decision.shape or ()) if is_parameter else 0
             rows.append(
                 Row(
@@ -145,7 +148,7 @@ class Explanation:
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{column}</th>" for column in _COLUMNS)
         body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row.cells) + "</tr>"
+            "<tr>" + "".join(map(_html_cell, _COLUMNS, row.cells)) + "</tr>"
             for row in self.rows
         )
         notes = "".join(f"<p>{html.escape(line)}</p>" for line in self._summary())
@@ -166,13 +169,19 @@ class Explanation:
     def _summary(self, mark: Callable[[str], str] = str) -> list[str]:
         share = f"{100 * self.decaying / self.total:.2f} %" if self.total else "none"
         lines = [
-            f"{mark(rule)}: {leaves} leaves, {parameters:,} parameters"
+            f"{mark(rule)}: {leaves} {'leaf' if leaves == 1 else 'leaves'}, "
+            f"{parameters:,} parameters"
             for rule, (leaves, parameters) in self.groups.items()
         ]
         lines.append(
             f"decays: {self.decaying:,} of {self.total:,} parameters ({share})"
         )
         return lines + [f"problem: {problem}" for problem in self.problems]
+
+
+def _html_cell(column: str, text: str) -> str:
+    side = "right" if column in _NUMBERS else "left"
+    return f'<td style="text-align:{side}">{html.escape(text)}</td>'
 
 
 def _code(text: str) -> str:
@@ -208,7 +217,7 @@ def _rich_table(cells: list[tuple[str, ...]]) -> str:
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in _COLUMNS:
-        right = column in ("multiplier", "λ", "half-life")
+        right = column in _NUMBERS
         table.add_column(column, justify="right" if right else "left", overflow="fold")
     for row in cells:
         table.add_row(*map(Text, row))
