@@ -1,9 +1,10 @@
 """Rules that suit most networks, by name and by owner, never by rank alone."""
 
+import functools
 import re
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from optaxwd import tree
 from optaxwd.rules._patterns import Pattern, as_pattern
@@ -157,60 +158,85 @@ def lora(*, base: Any = FROZEN) -> DecayRules:
     return DecayRules([(Pattern("adapter", _is_adapter), 1.0)], default=base)
 
 
-def _name(leaf: tree.Leaf) -> str:
-    return leaf.path.rsplit("/", 1)[-1]
+class _Place(NamedTuple):
+    """What the presets look at: a leaf's name, its parent's, and its owner."""
+
+    name: str
+    parent: str
+    owner: str | None
 
 
-def _above(leaf: tree.Leaf) -> list[str]:
-    return [c for c in leaf.path.split("/")[:-1] if c != "~"]
+def _place(leaf: tree.Leaf) -> _Place:
+    # Haiku marks modules made in a constructor by a component of their own.
+    parts = leaf.path.replace("/~/", "/").rsplit("/", 2)
+    return _Place(parts[-1], parts[-2] if len(parts) > 1 else "", leaf.owner)
 
 
-def _words(name: str) -> set[str]:
-    return {word.lower() for word in _WORD.findall(name)}
+# Names recur from layer to layer, so each place is judged once.
+_judge = functools.lru_cache(maxsize=4096)
 
 
 def _is_norm(leaf: tree.Leaf) -> bool:
-    name, above = _name(leaf), _above(leaf)
-    if leaf.owner and _NORM_CLASS.fullmatch(leaf.owner):
-        return True
-    if _SCALE.fullmatch(name):
-        return True
-    return bool(above and _WEIGHT.fullmatch(name) and _words(above[-1]) & _NORM_WORDS)
+    return _norm_at(_place(leaf))
 
 
 def _is_bias(leaf: tree.Leaf) -> bool:
-    return bool(_BIAS.fullmatch(_name(leaf)))
+    return bool(_BIAS.fullmatch(_place(leaf).name))
 
 
 def _is_embedding(leaf: tree.Leaf) -> bool:
-    if _is_position(leaf):
-        return False
-    if leaf.owner == "Embedding":
-        return True
-    return any(_words(name) & _EMBEDDING_WORDS for name in _table_names(leaf))
+    return _embedding_at(_place(leaf))
 
 
 def _is_position(leaf: tree.Leaf) -> bool:
+    return _position_at(_place(leaf))
+
+
+def _is_adapter(leaf: tree.Leaf) -> bool:
+    place = _place(leaf)
+    if place.parent == "lora" and place.name in ("a", "b"):
+        return True
+    return any(_ADAPTER.fullmatch(component) for component in leaf.path.split("/"))
+
+
+@_judge
+def _norm_at(place: _Place) -> bool:
+    if place.owner and _NORM_CLASS.fullmatch(place.owner):
+        return True
+    if _SCALE.fullmatch(place.name):
+        return True
+    return bool(_WEIGHT.fullmatch(place.name) and _words(place.parent) & _NORM_WORDS)
+
+
+@_judge
+def _embedding_at(place: _Place) -> bool:
+    if _position_at(place):
+        return False
+    if place.owner == "Embedding":
+        return True
+    return any(_words(name) & _EMBEDDING_WORDS for name in _table_names(place))
+
+
+@_judge
+def _position_at(place: _Place) -> bool:
     def positional(name: str) -> bool:
         words = _words(name)
         kind = words & (_EMBEDDING_WORDS | {"enc", "encoding", "encodings"})
         return bool(words & _POSITION_NAMES or (words & _POSITION_WORDS and kind))
 
-    return any(map(positional, _table_names(leaf)))
+    return any(map(positional, _table_names(place)))
 
 
-def _table_names(leaf: tree.Leaf) -> list[str]:
+def _table_names(place: _Place) -> tuple[str, ...]:
     """Return the names that may call a leaf a table: its own, and its parent's.
 
     The parent's only for leaves that hold a table: a patch embedding's ``kernel`` is a
     convolution.
     """
-    name, above = _name(leaf), _above(leaf)
-    return [name, *above[-1:]] if _TABLE.fullmatch(name) else [name]
+    if _TABLE.fullmatch(place.name):
+        return place.name, place.parent
+    return (place.name,)
 
 
-def _is_adapter(leaf: tree.Leaf) -> bool:
-    name, above = _name(leaf), _above(leaf)
-    if any(_ADAPTER.fullmatch(component) for component in (*above, name)):
-        return True
-    return name in ("a", "b") and above[-1:] == ["lora"]
+def _words(name: str) -> set[str]:
+    return {word.lower() for word in _WORD.findall(name)}

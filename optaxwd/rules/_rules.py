@@ -229,11 +229,13 @@ class DecayRules:
         for leaf in tree.described_leaves(params, keep_empty=True):
             partial = partial or isinstance(leaf.value, optax.MaskedNode)
             is_parameter = tree.is_inexact_array(leaf.value)
-            hits = [
-                index
-                for index, (pattern, _) in enumerate(self.rules)
-                if (is_parameter or not pattern.needs_value) and pattern.matches(leaf)
-            ]
+            hits = []
+            for index, (pattern, _) in enumerate(self.rules):
+                asked = is_parameter or not pattern.needs_value
+                # Later rules are asked too, to know which are shadowed.
+                needed = not (hits and pattern.optional)
+                if asked and needed and pattern.matches(leaf):
+                    hits.append(index)
             for index in hits:
                 matched[index] += 1
             if hits:

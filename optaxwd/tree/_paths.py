@@ -84,7 +84,12 @@ def is_inexact(leaf: Any) -> bool:
 def is_inexact_array(leaf: Any) -> bool:
     """Return whether ``leaf`` is a floating-point or complex array, or its shape."""
     dtype = getattr(leaf, "dtype", None)
-    return dtype is not None and jnp.issubdtype(dtype, jnp.inexact)
+    return dtype is not None and _is_inexact_dtype(dtype)
+
+
+@functools.lru_cache(maxsize=256)
+def _is_inexact_dtype(dtype: Any) -> bool:
+    return bool(jnp.issubdtype(dtype, jnp.inexact))
 
 
 def leaves_with_paths(tree: Any, *, keep_empty: bool = False) -> list[tuple[Path, Any]]:
