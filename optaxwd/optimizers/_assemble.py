@@ -15,6 +15,7 @@ from optaxwd._checks import (
     one_mask,
 )
 from optaxwd.optimizers._couplings import (
+    RELATIVE,
     TIED,
     check_coupling,
     check_peak,
@@ -50,33 +51,25 @@ def assemble(
     """
     check_transformation(preconditioner, "preconditioner", owner)
     check_scalar_or_schedule(learning_rate, f"{prefix}learning_rate", owner)
-    check_scalar_or_schedule(weight_decay, f"{prefix}weight_decay", owner)
-    check_coupling(coupling, cautious=cautious, owner=owner)
-    peak_name = f"{prefix}peak_learning_rate"
-    check_peak(
-        learning_rate,
-        peak_learning_rate,
-        coupling=coupling,
-        owner=owner,
-        name=peak_name,
-    )
     mask = one_mask(mask, weight_decay_mask, owner)
     before = coupling == "l2" or coupling in TIED
-    decay = decay_stage(
+    decay = _decay(
+        learning_rate,
         weight_decay,
+        owner=owner,
+        coupling=coupling,
+        peak_learning_rate=peak_learning_rate,
         mask=mask,
         cautious=cautious,
         penalty=penalty,
         anchor=anchor,
         after_learning_rate=not before,
-        factor=rate_factor(
-            learning_rate, peak_learning_rate, coupling=coupling, scaled_later=before
-        ),
-        owner=owner,
+        scaled_later=before,
+        prefix=prefix,
     )
     to_step = scale_by_learning_rate(learning_rate)
     if coupling == "l2":
-        stages = (keep_dtypes(decay, keep_updates=True), preconditioner, to_step)
+        stages = (decay, preconditioner, to_step)
     elif before:
         stages = (preconditioner, decay, to_step)
     else:
@@ -100,41 +93,58 @@ def assemble_around(
 ) -> optax.GradientTransformationExtraArgs:
     """Build :func:`optaxwd.decouple` for ``owner``."""
     check_transformation(optimizer, "optimizer", owner)
-    check_scalar_or_schedule(weight_decay, "weight_decay", owner)
-    check_coupling(coupling, cautious=cautious, owner=owner)
     if learning_rate is not None:
         check_scalar_or_schedule(learning_rate, "learning_rate", owner)
-    elif coupling not in ("l2", "constant"):
+    elif coupling in TIED or coupling in RELATIVE:
         raise ValueError(
             f"{owner}: coupling={coupling!r} ties the decay to the learning rate, got "
             "learning_rate=None. Pass the one that the optimizer was built with, or "
             "use coupling='constant'."
         )
-    check_peak(
-        learning_rate,
-        peak_learning_rate,
-        coupling=coupling,
-        owner=owner,
-        name="peak_learning_rate",
-    )
     mask = one_mask(mask, weight_decay_mask, owner)
-    decay = decay_stage(
+    decay = _decay(
+        learning_rate,
         weight_decay,
+        owner=owner,
+        coupling=coupling,
+        peak_learning_rate=peak_learning_rate,
         mask=mask,
         cautious=cautious,
         penalty=penalty,
         anchor=anchor,
         after_learning_rate=coupling != "l2",
-        factor=rate_factor(
-            learning_rate, peak_learning_rate, coupling=coupling, scaled_later=False
-        ),
-        owner=owner,
+        scaled_later=False,
     )
-    if coupling == "l2":
-        stages = (keep_dtypes(decay, keep_updates=True), optimizer)
-    else:
-        stages = (optimizer, decay)
+    stages = (decay, optimizer) if coupling == "l2" else (optimizer, decay)
     return _complete(stages, mask, owner)
+
+
+def _decay(
+    learning_rate: Any,
+    weight_decay: Any,
+    *,
+    owner: str,
+    coupling: str,
+    peak_learning_rate: Any,
+    scaled_later: bool,
+    prefix: str = "",
+    **options: Any,
+) -> optax.GradientTransformationExtraArgs:
+    """Return the decay stage that ``coupling`` asks for, its arguments checked."""
+    check_scalar_or_schedule(weight_decay, f"{prefix}weight_decay", owner)
+    check_coupling(coupling, cautious=options["cautious"], owner=owner)
+    check_peak(
+        learning_rate,
+        peak_learning_rate,
+        coupling=coupling,
+        owner=owner,
+        name=f"{prefix}peak_learning_rate",
+    )
+    factor = rate_factor(
+        learning_rate, peak_learning_rate, coupling=coupling, scaled_later=scaled_later
+    )
+    decay = decay_stage(weight_decay, factor=factor, owner=owner, **options)
+    return keep_dtypes(decay, keep_updates=True) if coupling == "l2" else decay
 
 
 def _complete(

@@ -115,7 +115,8 @@ def muonw(
     check_decay_factor(beta, "beta", "muonw")
 
     def numbers_of(updates: optax.Updates) -> Any:
-        return _dimension_numbers(updates, muon_weight_dimension_numbers)
+        # Adam's group is masked here, so that only Muon's numbers are left.
+        return _per_parameter(updates, muon_weight_dimension_numbers, lambda n: n)
 
     newer: dict[str, Any] = {}
     if preconditioning != "frobenius":
@@ -147,7 +148,7 @@ def muonw(
     def groups(params: optax.Params) -> Any:
         # On the whole tree: one group cannot tell that a rule matches nothing.
         resolve_decays(mask, params, owner="muonw")
-        return _groups(params, muon_weight_dimension_numbers)
+        return _per_parameter(params, muon_weight_dimension_numbers, _group)
 
     options: dict[str, Any] = {
         "owner": "muonw",
@@ -195,25 +196,20 @@ def _given_numbers(params: optax.Params, dimension_numbers: Any) -> Any:
     )
 
 
-def _groups(params: optax.Params, dimension_numbers: Any) -> Any:
-    """Label each parameter as Optax's Muon does: ``"muon"`` or ``"adam"``."""
-
-    def label(numbers: Any, subtree: Any) -> Any:
-        group = "adam" if numbers is None else "muon"
-        return jax.tree.map(lambda _: group, subtree)
-
+def _per_parameter(
+    params: optax.Params, dimension_numbers: Any, of: Callable[[Any], Any]
+) -> Any:
+    """Return ``of`` the dimension numbers of every parameter, ``None`` for Adam's."""
     given = _given_numbers(params, dimension_numbers)
-    return jax.tree.map(label, given, params, is_leaf=_is_numbers)
-
-
-def _dimension_numbers(updates: optax.Updates, dimension_numbers: Any) -> Any:
-    """Give every update its dimension numbers; those of Adam's group are masked."""
-    given = _given_numbers(updates, dimension_numbers)
 
     def cover(numbers: Any, subtree: Any) -> Any:
-        return jax.tree.map(lambda _: numbers, subtree)
+        return jax.tree.map(lambda _: of(numbers), subtree)
 
-    return jax.tree.map(cover, given, updates, is_leaf=_is_numbers)
+    return jax.tree.map(cover, given, params, is_leaf=_is_numbers)
+
+
+def _group(numbers: Any) -> str:
+    return "adam" if numbers is None else "muon"
 
 
 def _scale_by_shape(

@@ -98,20 +98,19 @@ class Explanation:
             own = decision.decay.weight_decay
             own = weight_decay if own is None else own
             rate: Any = "schedule" if callable(own) else own
-            is_parameter = not decision.reason.startswith("not a parameter")
-            if not is_parameter:
+            if not decision.is_parameter:
                 rate = None
             elif not decision.decay.decays:
                 rate = None if own is None else 0.0
             elif rate is not None and not callable(own):
                 rate = float(rate) * decision.decay.multiplier
-            size = math.prod(decision.shape or ()) if is_parameter else 0
+            size = math.prod(decision.shape or ()) if decision.is_parameter else 0
             rows.append(
                 Row(
                     decision.path,
                     decision.shape,
                     size,
-                    rule if is_parameter else "-",
+                    rule if decision.is_parameter else "-",
                     decision.decay.multiplier,
                     rate,
                     _half_life(rate, learning_rate),
@@ -119,7 +118,7 @@ class Explanation:
                     decision.reason,
                 )
             )
-            if is_parameter:
+            if decision.is_parameter:
                 leaves, parameters = groups.get(rule, (0, 0))
                 groups[rule] = (leaves + 1, parameters + size)
         rows += [

@@ -25,6 +25,7 @@ class Decision(NamedTuple):
       shape: its shape, ``None`` if it is not an array.
       rule: index of the rule that matched first; ``None``: the default.
       decay: how it decays.
+      is_parameter: whether it is a floating-point or complex array.
       reason: in words.
     """
 
@@ -32,6 +33,7 @@ class Decision(NamedTuple):
     shape: tuple[int, ...] | None
     rule: int | None
     decay: LeafDecay
+    is_parameter: bool
     reason: str
 
 
@@ -267,13 +269,14 @@ class DecayRules:
         reason = "default" if self.default is not None else "no rule"
         if rule is not None:
             reason = f"rule {rule}"
-        if not tree.is_inexact_array(value):
+        is_parameter = tree.is_inexact_array(value)
+        if not is_parameter:
             decay = LeafDecay(0.0, frozen=decay.frozen)
             kind = getattr(value, "dtype", type(value).__name__)
             reason = f"not a parameter: {kind}"
         elif decay.frozen:
             reason += ": frozen"
-        return Decision(leaf.path, shape, rule, decay, reason)
+        return Decision(leaf.path, shape, rule, decay, is_parameter, reason)
 
     def _useless(
         self, matched: list[int], won: list[int], paths: list[str]

@@ -213,13 +213,14 @@ def _rates(
             check_scalar(scheduled, f"{name} (from its schedule)", owner)
         return scheduled
 
+    scale = value(factor, "factor")
+    plain = is_static_number(scale) and scale == 1
+
     def rate_of(decay: LeafDecay) -> Any:
         own = weight_decay if decay.weight_decay is None else decay.weight_decay
         if id(own) not in known:
             rate = value(own, "weight_decay")
-            if not (is_static_number(factor) and factor == 1):
-                rate = rate * value(factor, "factor")
-            known[id(own)] = rate
+            known[id(own)] = rate if plain else rate * scale
         return known[id(own)]
 
     return rate_of
