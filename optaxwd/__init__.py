@@ -1,6 +1,11 @@
 """Weight decay for Optax, done so that you know what it does."""
 
 from optaxwd import rules as rules
+from optaxwd.auditor import AuditError as AuditError
+from optaxwd.auditor import AuditReport as AuditReport
+from optaxwd.auditor import Finding as Finding
+from optaxwd.auditor import LeafReport as LeafReport
+from optaxwd.auditor import audit as audit
 from optaxwd.optimizers import OptimizerInfo as OptimizerInfo
 from optaxwd.optimizers import adafactorw as adafactorw
 from optaxwd.optimizers import adam_l2 as adam_l2
@@ -35,8 +40,12 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AddDecayedWeightsState",
+    "AuditError",
+    "AuditReport",
     "DecayRules",
+    "Finding",
     "FreezeState",
+    "LeafReport",
     "OptimizerInfo",
     "Penalty",
     "ScaleByLearningRateState",
@@ -45,6 +54,7 @@ __all__ = [
     "adam_l2",
     "adamw",
     "add_decayed_weights",
+    "audit",
     "convert_state",
     "create_optimizer",
     "decouple",

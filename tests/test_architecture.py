@@ -9,7 +9,7 @@ import pytest
 PACKAGE = pathlib.Path(__file__).parent.parent / "optaxwd"
 
 LAYERS = [
-    {"_typing", "_checks"},
+    {"_typing", "_checks", "_tables"},
     {"numerics"},
     {"tree"},
     {"rules", "schedules"},
@@ -18,7 +18,7 @@ LAYERS = [
     {"plots", "__main__"},
 ]
 # A referee shares no code with the players.
-ONLY = {"auditor": {"_typing", "_checks", "tree"}}
+ONLY = {"auditor": {"_typing", "_checks", "_tables", "tree"}}
 # Anything else must be imported inside the function that needs it.
 OUTSIDE = {"jax", "numpy", "optax"}
 

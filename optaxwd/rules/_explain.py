@@ -2,14 +2,12 @@
 
 import dataclasses
 import html
-import importlib.util
-import io
 import math
-import shutil
 from collections.abc import Callable
 from typing import Any
 
 from optaxwd._checks import check_scalar
+from optaxwd._tables import code, markdown_table, number, table
 from optaxwd._typing import Scalar
 
 _NUMBERS = ("multiplier", "λ", "half-life")
@@ -50,8 +48,8 @@ class Row:
             "-" if self.shape is None else str(self.shape).replace(" ", ""),
             self.rule,
             f"{self.multiplier:g}",
-            _number(self.weight_decay),
-            _number(self.half_life),
+            number(self.weight_decay),
+            number(self.half_life),
             self.reason,
         )
 
@@ -140,9 +138,7 @@ class Explanation:
     def __str__(self) -> str:
         """Return the table for a terminal, by rich where it can be imported."""
         cells = [row.cells for row in self.rows]
-        rich = importlib.util.find_spec("rich") is not None
-        table = _rich_table(cells) if rich else _plain_table(cells)
-        return "\n".join([table, *self._summary()])
+        return "\n".join([table(_COLUMNS, cells, _NUMBERS), *self._summary()])
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{column}</th>" for column in _COLUMNS)
@@ -157,13 +153,12 @@ class Explanation:
 
     def to_markdown(self) -> str:
         """Return the table as Markdown, stable enough to keep in a repository."""
-        lines = [_COLUMNS, ("---",) * len(_COLUMNS)]
+        rows = []
         for row in self.rows:
             path, shape, rule, *rest = row.cells
-            lines.append((_code(path), shape, _code(rule), *rest))
-        table = ["| " + " | ".join(line) + " |" for line in lines]
-        notes = [f"- {line}" for line in self._summary(_code)]
-        return "\n".join([*table, "", *notes]) + "\n"
+            rows.append((code(path), shape, code(rule), *rest))
+        notes = [f"- {line}" for line in self._summary(code)]
+        return "\n".join([markdown_table(_COLUMNS, rows), "", *notes]) + "\n"
 
     def _summary(self, mark: Callable[[str], str] = str) -> list[str]:
         share = f"{100 * self.decaying / self.total:.2f} %" if self.total else "none"
@@ -183,12 +178,6 @@ def _html_cell(column: str, text: str) -> str:
     return f'<td style="text-align:{side}">{html.escape(text)}</td>'
 
 
-def _code(text: str) -> str:
-    """Return ``text`` as a code span that fits in a cell."""
-    one_line = " ".join(text.split()).replace("|", "\\|")
-    return f"`{one_line}`"
-
-
 def _half_life(rate: Any, learning_rate: Any) -> float | None:
     if learning_rate is None or not isinstance(rate, (int, float)):
         return None
@@ -196,41 +185,3 @@ def _half_life(rate: Any, learning_rate: Any) -> float | None:
     if shrink <= 0:
         return math.inf
     return math.log(2) / -math.log1p(-shrink) if shrink < 1 else 0.0
-
-
-def _number(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, str):
-        return value
-    if math.isinf(value):
-        return "∞"
-    return f"{value:.4g}"
-
-
-def _rich_table(cells: list[tuple[str, ...]]) -> str:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in _COLUMNS:
-        right = column in _NUMBERS
-        table.add_column(column, justify="right" if right else "left", overflow="fold")
-    for row in cells:
-        table.add_row(*map(Text, row))
-    width = max(shutil.get_terminal_size((120, 24)).columns, 80)
-    file = io.StringIO()
-    Console(file=file, width=width, color_system=None).print(table)
-    text = file.getvalue()
-    return "\n".join(line.rstrip() for line in text.splitlines()).strip("\n")
-
-
-def _plain_table(cells: list[tuple[str, ...]]) -> str:
-    lines = [_COLUMNS, *cells]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )

@@ -1,0 +1,171 @@
+"""Decay that acts in the step itself: its penalty, its anchor, its gate, its order."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from optaxwd.auditor import _fits as fits
+from optaxwd.auditor._coupling import add_coupling
+from optaxwd.auditor._laws import Law
+from optaxwd.auditor._scripts import CARRY_FROM
+from optaxwd.auditor._seen import Seen
+
+# What decays, given the parameters and the updates without decay at each step.
+Direction = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+# With fewer entries nearly any pull points along θ.
+ENOUGH_TO_POINT = 3
+
+
+def direct_law(leaf: Seen, *, step_may_change: bool = False) -> Law | None:
+    """Return the law if decay acts on θ in the step itself, past any state.
+
+    Args:
+      leaf: what the probes showed.
+      step_may_change: whether λ may also change how long the step itself is.
+    """
+    for law, direction in _candidates(leaf):
+        reader = _Reader(leaf, law, direction, step_may_change)
+        rates = reader.rates()
+        if rates is None:
+            continue
+        law.decoupled, law.rates = True, rates["a"]
+        add_coupling(law, leaf, reader.rates_of)
+        _add_dependence(law, rates)
+        if step_may_change:
+            law.notes.append("λ also changes the length of the step")
+        law.decays = law.rate > 0
+        return law
+    return None
+
+
+class _Reader:
+    """Reads rates off pulls, if these are along one direction."""
+
+    def __init__(
+        self, leaf: Seen, law: Law, direction: Direction, step_may_change: bool
+    ) -> None:
+        self.leaf, self.law, self.direction = leaf, law, direction
+        self.step_may_change = step_may_change
+
+    def rates_of(
+        self, pull: np.ndarray, base: np.ndarray, params: np.ndarray | None = None
+    ) -> np.ndarray | None:
+        """Return the rates of one pull, ``None`` if it points elsewhere."""
+        params = self.leaf.a if params is None else params
+        direction = self.direction(np.broadcast_to(params, pull.shape), base)
+        if self.step_may_change:
+            pull = pull - fits.share_of(pull, base, direction)
+        return fits.proportional(pull, direction, self.leaf.floor)
+
+    def rates(self) -> dict[str, np.ndarray] | None:
+        """Return the rates in each probe, ``None`` if the direction fails in one."""
+        leaf = self.leaf
+        probes = {
+            "a": (leaf.pull_a, leaf.base_a, leaf.a),
+            "b": (leaf.pull_b, leaf.base_b, leaf.b),
+            "other": (leaf.pull_other, leaf.base_other, leaf.a),
+            "large": (leaf.pull_large, leaf.base_large, leaf.a),
+            "carry": (leaf.pull_carry, leaf.base_carry, leaf.carried),
+            "moving": (leaf.pull_moving, leaf.base_moving, leaf.moving),
+        }
+        found: dict[str, np.ndarray] = {}
+        for name, probe in probes.items():
+            rates = self.rates_of(*probe)
+            if rates is None:
+                return None
+            found[name] = rates
+        if len(leaf.a) < ENOUGH_TO_POINT and not self._repeats(found):
+            return None
+        return found
+
+    def _repeats(self, found: dict[str, np.ndarray]) -> bool:
+        """Return whether all probes show the same rates.
+
+        Few numbers point along θ by chance, but not in the same proportion each time.
+        """
+        kept = slice(CARRY_FROM) if not self.law.anchor else slice(None)
+        found = found | {
+            "carry": np.append(
+                found["carry"][kept], found["a"][kept.stop or len(found["a"]) :]
+            )
+        }
+        return not self.step_may_change and all(
+            fits.agree(found["a"], rates) for rates in found.values()
+        )
+
+
+def _add_dependence(law: Law, rates: dict[str, np.ndarray]) -> None:
+    """Add what the rate depends on beside λ and the learning rate."""
+    of_norm = not _same(rates["a"], rates["b"])
+    of_size = not _same(rates["a"], rates["large"])
+    if of_norm or of_size:
+        law.coupling, law.weight_decay, law.factor = "other", None, None
+    if of_norm:
+        law.notes.append("the rate depends on the size of the leaf")
+    if of_size:
+        law.adaptive = True
+        law.notes.append("the rate depends on the size of the gradients")
+    elif not _same(rates["a"], rates["other"]):
+        law.notes.append("decay follows a learning rate that the optimizer estimates")
+
+
+def _same(rates: np.ndarray, others: np.ndarray) -> bool:
+    """Return whether two probes show the same rates, in steps in which both act."""
+    both = (rates != 0) & (others != 0)
+    return fits.agree(rates[both], others[both])
+
+
+def _candidates(leaf: Seen) -> Iterator[tuple[Law, Direction]]:
+    """Yield laws with what decays under them, the plain ones first."""
+    yield Law(), lambda params, base: params
+    yield Law(after_step=True), lambda params, base: params + base
+    yield Law(penalty="L1"), lambda params, base: np.sign(params)
+    start, initial = leaf.start, "the initial parameters"
+    yield Law(anchor=initial), lambda params, base: params - start
+    yield (
+        Law(penalty="L1", anchor=initial),
+        lambda params, base: np.sign(params - start),
+    )
+    delta = _huber_delta(leaf)
+    if delta is not None:
+        yield (
+            Law(penalty="Huber", notes=[f"δ = {delta:.4g}"]),
+            lambda params, base: np.clip(params, -delta, delta),
+        )
+    fixed = _fixed_point(leaf)
+    if fixed is not None:
+        yield Law(anchor="fixed values"), lambda params, base: params - fixed
+    yield Law(gate="cautious"), lambda params, base: params * (base * params <= 0)
+    yield (
+        Law(gate="cautious", anchor=initial),
+        lambda params, base: (params - start) * (base * (params - start) <= 0),
+    )
+    gate = np.any(np.abs(leaf.pull_a) > leaf.floor, axis=0)
+    if not gate.all():
+        yield (
+            Law(gate="partly", notes=[f"{gate.sum()} of {gate.size} entries decay"]),
+            lambda params, base: params * gate,
+        )
+
+
+def _huber_delta(leaf: Seen) -> float | None:
+    """Return the δ from which on the pull stops growing with θ, if there is one."""
+    size = np.abs(leaf.pull_a[_strongest(leaf)])
+    ratio = size / np.abs(leaf.a)
+    steepest = float(np.max(ratio, initial=0.0))
+    return float(np.max(size)) / steepest if steepest > 0 else None
+
+
+def _fixed_point(leaf: Seen) -> np.ndarray | None:
+    """Return what A and B are both pulled towards, if it is one point."""
+    t = _strongest(leaf)
+    apart = leaf.a - leaf.b
+    rate = -float(np.sum((leaf.pull_a[t] - leaf.pull_b[t]) * apart)) / float(
+        np.sum(apart * apart)
+    )
+    return leaf.a + leaf.pull_a[t] / rate if rate > 0 else None
+
+
+def _strongest(leaf: Seen) -> int:
+    return int(np.argmax(np.max(np.abs(leaf.pull_a), axis=1)))

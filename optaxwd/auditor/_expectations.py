@@ -1,0 +1,131 @@
+"""What the user expects, leaf by leaf; and couplings that follow from it."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from optaxwd._checks import check_scalar, check_scalar_or_schedule, is_static_number
+from optaxwd.auditor._errors import AuditError, describe
+from optaxwd.auditor._laws import Law
+from optaxwd.auditor._leaves import ProbeTree
+from optaxwd.tree import broadcast_prefix, leaves_with_paths
+
+
+@dataclasses.dataclass(frozen=True)
+class Expectations:
+    """What the user expects.
+
+    Attributes:
+      learning_rate: a number, a schedule, or ``None``.
+      weight_decay: a number or ``None``.
+      multipliers: for each leaf what λ is multiplied by, or ``None``.
+      frozen: for each leaf whether nothing may move it, or ``None``.
+    """
+
+    learning_rate: Any
+    weight_decay: float | None
+    multipliers: list[float] | None
+    frozen: list[bool] | None
+
+    def rates(self, i: int, steps: int) -> np.ndarray | None:
+        """Return η·λ·m of leaf ``i`` at each step, where these are known."""
+        eta = self.learning_rates(steps)
+        if eta is None or self.weight_decay is None:
+            return None
+        return eta * self.decay(i)
+
+    def learning_rates(self, steps: int) -> np.ndarray | None:
+        """Return η at each step, where it is known."""
+        if self.learning_rate is None:
+            return None
+        if callable(self.learning_rate):
+            return np.array([float(self.learning_rate(t)) for t in range(steps)])
+        return np.full(steps, float(self.learning_rate))
+
+    def decay(self, i: int) -> float:
+        """Return λ·m of leaf ``i``."""
+        multiplier = 1.0 if self.multipliers is None else self.multipliers[i]
+        return float(self.weight_decay or 0.0) * multiplier
+
+
+def expectations(
+    tree: ProbeTree,
+    params: Any,
+    *,
+    learning_rate: Any,
+    weight_decay: Any,
+    mask: Any,
+    frozen: Any,
+) -> Expectations:
+    """Return the checked expectations."""
+    if learning_rate is not None:
+        check_scalar_or_schedule(learning_rate, "learning_rate", "audit")
+    if weight_decay is not None:
+        check_scalar(weight_decay, "weight_decay", "audit", kind="a number")
+        weight_decay = float(weight_decay)
+    multipliers = None if mask is None else _numbers(tree, params, mask, "mask")
+    still = None if frozen is None else _numbers(tree, params, frozen, "frozen")
+    return Expectations(
+        learning_rate,
+        weight_decay,
+        multipliers,
+        None if still is None else [bool(x) for x in still],
+    )
+
+
+def name_coupling(law: Law, i: int, expected: Expectations) -> None:
+    """Name the coupling of a ready-made optimizer's decay by the size of its rate."""
+    if law.coupling != "other" or not law.decoupled or law.broken:
+        return
+    rates = law.rates
+    wanted = expected.rates(i, len(rates))
+    if law.schedule_power == 2.0:
+        law.coupling = "corrected"
+    elif wanted is None or not wanted.any():
+        law.notes.append(
+            "what the rate is tied to cannot be told: pass a factory "
+            "(learning_rate, weight_decay), or what you expect of both"
+        )
+    elif _is(rates, wanted):
+        law.coupling, law.weight_decay = "learning_rate", expected.decay(i)
+    elif _is(rates, wanted / (1.0 + wanted)):
+        law.coupling, law.weight_decay = "proximal", expected.decay(i)
+    elif _is(rates, expected.decay(i)):
+        law.coupling, law.weight_decay = "constant", expected.decay(i)
+        if law.schedule_power == 1.0:
+            law.coupling = "independent"
+    elif _is(rates, wanted * expected.learning_rates(len(rates))):
+        law.lr_power, law.weight_decay = 2.0, expected.decay(i)
+        law.notes.append("the rate goes with the learning rate to the power 2")
+
+
+def _is(rates: np.ndarray, wanted: np.ndarray | float) -> bool:
+    acting = rates != 0
+    wanted = np.broadcast_to(wanted, rates.shape)
+    return bool(
+        acting.any() and np.allclose(rates[acting], wanted[acting], rtol=1e-6, atol=0.0)
+    )
+
+
+def _numbers(tree: ProbeTree, params: Any, given: Any, name: str) -> list[float]:
+    """Return one number for each leaf of a mask, of any kind that users have."""
+    try:
+        if hasattr(given, "multipliers"):
+            given = given.multipliers(params)
+        elif callable(given):
+            given = given(params)
+    except Exception as error:
+        raise AuditError(f"{name} raised {describe(error)}") from error
+    whole = broadcast_prefix(given, params, name=f"audit: {name}")
+    numbers = []
+    for leaf, (_, value) in zip(tree.all_leaves, leaves_with_paths(whole), strict=True):
+        if not leaf.is_parameter:
+            continue
+        if not isinstance(value, (bool, np.bool_)) and not is_static_number(value):
+            raise TypeError(
+                f"audit: {name} must have a bool or a number at '{leaf.path}', got "
+                f"{value!r} of type {type(value).__name__}."
+            )
+        numbers.append(float(value))
+    return numbers

@@ -1,0 +1,302 @@
+"""Laws of a factory's optimizers: λ against 0, everything else the same."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from optaxwd.auditor import _fits as fits
+from optaxwd.auditor._direct import direct_law
+from optaxwd.auditor._errors import AuditError, describe, own_traceback
+from optaxwd.auditor._indirect import INJECTED, Injection, indirect_law, surroundings
+from optaxwd.auditor._laws import Law
+from optaxwd.auditor._leaves import ProbeTree
+from optaxwd.auditor._runs import Runner, double_precision
+from optaxwd.auditor._scripts import Script, Scripts, Values, scaled
+from optaxwd.auditor._seen import Seen
+from optaxwd.auditor._subject import Subject
+
+# Long enough for a momentum of 0.95 to reach its level to 1e-7.
+LONG = 320
+
+
+@dataclasses.dataclass
+class Twins:
+    """The optimizer with λ, and the same without."""
+
+    decayed: Runner
+    plain: Runner
+
+    def pull(self, script: Script) -> tuple[Values, Values]:
+        """Return what λ adds to the updates, and the updates without it."""
+        plain = self.plain(script)
+        decayed = self.decayed(script)
+        return [x - y for x, y in zip(decayed, plain, strict=True)], plain
+
+
+class FactoryProbe:
+    """Runs a factory's optimizers and infers the law of each leaf."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        tree: ProbeTree,
+        scripts: Scripts,
+        learning_rate: Any,
+        weight_decay: float,
+        progress: Callable[[str], None],
+    ) -> None:
+        self.subject, self.tree, self.scripts = subject, tree, scripts
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+        self.progress = progress
+        self.twins = self._twins(learning_rate, weight_decay)
+
+    @property
+    def runner(self) -> Runner:
+        """The optimizer with λ."""
+        return self.twins.decayed
+
+    def laws(self) -> list[Law]:
+        """Return the law of each leaf."""
+        seen = self._look()
+        laws: list[Law | None] = []
+        for leaf in seen:
+            law = _broken(leaf) or _absent(leaf) or direct_law(leaf)
+            laws.append(law)
+        open_leaves = np.array([law is None for law in laws])
+        if open_leaves.any():
+            self.progress("decay that is not direct: through the gradient, or a state?")
+            indirect = self._indirect(seen, open_leaves)
+            laws = [
+                x if x is not None else y for x, y in zip(laws, indirect, strict=True)
+            ]
+        found = [law for law in laws if law is not None]
+        self._add_what_any_law_has(found, seen)
+        return found
+
+    def _look(self) -> list[Seen]:
+        """Return what each leaf shows in the probes that all of them need."""
+        s = self.scripts
+        self.progress("λ against 0")
+        pull_a, base_a = self.twins.pull(s.script(s.a, s.first))
+        pull_b, base_b = self.twins.pull(s.script(s.b, s.first))
+        pull_other, base_other = self.twins.pull(s.script(s.a, s.second))
+        pull_large, base_large = self.twins.pull(s.script(s.a, scaled(s.first, 8.0)))
+        pull_carry, base_carry = self.twins.pull(s.carry(s.a, s.first))
+        pull_moving, base_moving = self.twins.pull(s.move(s.first))
+        rest = s.script(s.a, s.no_grads())
+        rest_decayed, rest_plain = self.twins.decayed(rest), self.twins.plain(rest)
+        base_double = self.twins.plain(s.script(scaled(s.a, 2.0), s.first))
+        self.progress("λ doubled, learning rate doubled, a schedule")
+        decay_2 = Twins(
+            self._runner(self.learning_rate, 2 * self.weight_decay), self.twins.plain
+        )
+        pull_decay_2, _ = decay_2.pull(s.script(s.a, s.first))
+        rate_2 = self._twins(_times(self.learning_rate, 2.0), self.weight_decay)
+        pull_rate_2, base_rate_2 = rate_2.pull(s.script(s.a, s.first))
+        scheduled = self._scheduled(s.script(s.a, s.first))
+        held = self.twins.pull(s.script(s.a, s.held_grads()))
+        held_negative = self.twins.plain(s.script(s.a, scaled(s.held_grads(), -1.0)))
+        return [
+            Seen(
+                start=s.start[i],
+                a=s.a[i],
+                b=s.b[i],
+                grads=s.first[i],
+                pull_a=pull_a[i],
+                pull_b=pull_b[i],
+                pull_other=pull_other[i],
+                pull_large=pull_large[i],
+                pull_carry=pull_carry[i],
+                base_a=base_a[i],
+                base_b=base_b[i],
+                base_other=base_other[i],
+                base_large=base_large[i],
+                base_carry=base_carry[i],
+                base_double=base_double[i],
+                pull_moving=pull_moving[i],
+                base_moving=base_moving[i],
+                pull_decay_2=pull_decay_2[i],
+                pull_rate_2=pull_rate_2[i],
+                base_rate_2=base_rate_2[i],
+                scheduled=None
+                if scheduled is None
+                else (scheduled[0][i], scheduled[1][i]),
+                held=(held[0][i], held[1][i]),
+                held_negative=held_negative[i],
+                rest_is_finite=bool(np.isfinite(rest_decayed[i]).all()),
+                plain_rest_is_finite=bool(np.isfinite(rest_plain[i]).all()),
+                learning_rate=_values(self.learning_rate, len(pull_a[i])),
+                weight_decay=self.weight_decay,
+            )
+            for i in range(len(s.a))
+        ]
+
+    def _twins(self, learning_rate: Any, weight_decay: float) -> Twins:
+        return Twins(
+            self._runner(learning_rate, weight_decay), self._runner(learning_rate, 0.0)
+        )
+
+    def _runner(self, learning_rate: Any, weight_decay: float) -> Runner:
+        with double_precision():
+            try:
+                made = self.subject.make(learning_rate, weight_decay)
+            except Exception as error:
+                raise AuditError(
+                    f"the factory raised when called with {learning_rate=!r} and "
+                    f"{weight_decay=!r}: {describe(error)}"
+                ) from own_traceback(error)
+        return Runner(made, self.tree, self.subject.extra_args)
+
+    def _scheduled(self, script: Script) -> tuple[Values, Values] | None:
+        """Return the pull under a learning rate that halves; None: not accepted."""
+        try:
+            return self._twins(_halving(self.learning_rate), self.weight_decay).pull(
+                script
+            )
+        except AuditError:
+            return None
+
+    def _indirect(self, seen: list[Seen], active: np.ndarray) -> list[Law | None]:
+        """Return the laws of the leaves whose decay goes through something."""
+        s = self.scripts
+        through = [
+            surroundings(leaf) if is_active else ""
+            for leaf, is_active in zip(seen, active, strict=True)
+        ]
+        injected = self._injected(
+            seen, active & np.array([not found for found in through])
+        )
+        long, _ = self.twins.pull(s.script(s.a, s.longer(s.first, LONG)))
+        return [
+            indirect_law(leaf, through[i], injected[i], long[i]) if active[i] else None
+            for i, leaf in enumerate(seen)
+        ]
+
+    def _injected(self, seen: list[Seen], active: np.ndarray) -> list[Injection | None]:
+        """Return how λ enters the gradients: u(g; λ) = u(g + αλ·pull; 0) for an α.
+
+        Tried with parameters that turn to zero half-way, so that what a state keeps of
+        the gradients shows.
+        """
+        s = self.scripts
+        script = s.carry(s.a, s.first)
+        sizes = [max(np.max(np.abs(x.pull_carry)), x.floor) for x in seen]
+        found: list[Injection | None] = [None] * len(seen)
+        for kind, pull, starts in INJECTED:
+            left = active & np.array([entry is None for entry in found])
+            if not left.any():
+                break
+            pulls = [
+                pull(x, start) for x, start in zip(script.params, s.start, strict=True)
+            ]
+
+            def residual(alphas: np.ndarray, pulls: Values = pulls) -> Values:
+                grads = [
+                    g + alpha * self.weight_decay * pull
+                    for g, alpha, pull in zip(script.grads, alphas, pulls, strict=True)
+                ]
+                plain = self.twins.plain(script.replace(grads=grads))
+                return [
+                    (x.base_carry + x.pull_carry - y) / size
+                    for x, y, size in zip(seen, plain, sizes, strict=True)
+                ]
+
+            alphas, rest = fits.solve_scalars(residual, starts, left)
+            for i in np.flatnonzero(left):
+                if np.max(np.abs(rest[i])) <= 10 * fits.RELATIVE:
+                    found[i] = Injection(kind, float(alphas[i]))
+        return found
+
+    def _add_what_any_law_has(self, laws: list[Law], seen: list[Seen]) -> None:
+        """Add what holds or fails whatever the law is."""
+        moved = self._moved_by_others(seen)
+        for law, leaf, is_moved in zip(laws, seen, moved, strict=True):
+            law.cross_leaf = is_moved
+            law.ascends = leaf.ascends
+            law.broken_at_rest = not leaf.rest_is_finite
+            law.rest_is_decay = leaf.plain_rest_is_finite
+        late = [
+            bool(law.decoupled) and leaf.decays_before_it_learns
+            for law, leaf in zip(laws, seen, strict=True)
+        ]
+        calls = self._calls_for_a_gradient_step() if any(late) else 1
+        for law, is_late in zip(laws, late, strict=True):
+            law.micro_steps = calls if is_late else 1
+
+    def _moved_by_others(self, seen: list[Seen]) -> list[bool]:
+        """Return for each leaf whether other leaves' values change its decay."""
+        s = self.scripts
+        return s.moved_by_others(
+            lambda params: self.twins.pull(s.script(params, s.first))[0],
+            [leaf.pull_a for leaf in seen],
+            [leaf.floor for leaf in seen],
+        )
+
+    def _calls_for_a_gradient_step(self) -> int:
+        """Return how many calls share one use of the gradient.
+
+        In a chain that collects gradients, only every k-th call looks at the one it is
+        given.
+        """
+        s = self.scripts
+        reference = self.twins.plain(s.script(s.a, s.first))
+        looks = []
+        for t in range(len(s.first[0])):
+            grads = [np.array(g) for g in s.first]
+            for g in grads:
+                g[t] *= -50.0
+            updates = self.twins.plain(s.script(s.a, grads))
+            looks.append(
+                not all(
+                    np.array_equal(x[t], y[t])
+                    for x, y in zip(updates, reference, strict=True)
+                )
+            )
+        return _period(looks)
+
+
+def _broken(leaf: Seen) -> Law | None:
+    if leaf.is_finite:
+        return None
+    return Law(coupling="other", broken="an update is not finite")
+
+
+def _absent(leaf: Seen) -> Law | None:
+    return Law(decoupled=False) if leaf.is_untouched else None
+
+
+def _times(learning_rate: Any, factor: float) -> Any:
+    if callable(learning_rate):
+        return lambda count: factor * learning_rate(count)
+    return factor * learning_rate
+
+
+def _halving(learning_rate: Any) -> Callable[[Any], Any]:
+    """Return a schedule that starts at the learning rate and halves at each step.
+
+    Its ratio from step to step does not depend on where the optimizer starts to count.
+    """
+
+    def schedule(count: Any) -> Any:
+        value = learning_rate(count) if callable(learning_rate) else learning_rate
+        return value * jnp.exp2(-jnp.asarray(count, float))
+
+    return schedule
+
+
+def _values(learning_rate: Any, steps: int) -> np.ndarray:
+    if callable(learning_rate):
+        return np.array([float(learning_rate(t)) for t in range(steps)])
+    return np.full(steps, float(learning_rate))
+
+
+def _period(looks: list[bool]) -> int:
+    """Return k if the gradient is looked at in every k-th call only."""
+    seen = np.flatnonzero(looks)
+    if len(seen) < 2:
+        return 1
+    gaps = np.diff(seen)
+    return int(gaps[0]) if np.all(gaps == gaps[0]) and gaps[0] > 1 else 1

@@ -1,0 +1,139 @@
+"""Decay that goes through something: the gradient, a trust ratio, a state."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from optaxwd.auditor import _fits as fits
+from optaxwd.auditor._direct import direct_law
+from optaxwd.auditor._laws import Law
+from optaxwd.auditor._scripts import CARRY_FROM
+from optaxwd.auditor._seen import Seen
+
+
+class Injection(NamedTuple):
+    """How λ enters the gradients.
+
+    Attributes:
+      kind: ``"L2"``, ``"L1"`` or ``"anchor"``.
+      alpha: what multiplies λ.
+    """
+
+    kind: str
+    alpha: float
+
+
+# What may be added to the gradients, and from where to look for its multiplier.
+INJECTED = (
+    ("L2", lambda params, start: params, (1.0, 1e-2, 1e2, 1e-4, 1e4, -1.0)),
+    ("L1", lambda params, start: np.sign(params), (1.0,)),
+    ("anchor", lambda params, start: params - start, (1.0,)),
+)
+
+
+def surroundings(leaf: Seen) -> str:
+    """Return what the optimizer does to updates of this leaf whatever λ is.
+
+    ``"trust_ratio"`` if it scales them with the leaf, ``"averaged"`` if it draws the
+    leaf to iterates in its state, less from step to step; else empty.
+    """
+    if fits.agree(leaf.base_double, 2.0 * leaf.base_a, leaf.floor):
+        return "trust_ratio"
+    return "averaged" if _averaging(leaf) == "running" else ""
+
+
+def indirect_law(
+    leaf: Seen, through: str, injection: Injection | None, long: np.ndarray
+) -> Law:
+    """Return the law of a leaf whose decay is not direct.
+
+    Args:
+      leaf: what the probes showed.
+      through: what :func:`surroundings` returned.
+      injection: how λ enters the gradients, if it does.
+      long: the pull in a run long enough for momentum to reach its level.
+    """
+    if not through and injection is None:
+        rescaled = direct_law(leaf, step_may_change=True)
+        if rescaled is not None:
+            return rescaled
+    linear = fits.agree(leaf.pull_a, leaf.pull_other, leaf.floor) and fits.agree(
+        leaf.pull_a, leaf.pull_large, leaf.floor
+    )
+    law = Law(decoupled=False, adaptive=not linear, in_state=_is_in_state(leaf))
+    law.rates = fits.rate_along(long if linear else leaf.pull_a, leaf.a)
+    law.lr_power = _lr_power(leaf)
+    if through:
+        law.coupling = through
+    elif injection is not None:
+        _add_injection(law, injection, leaf)
+    elif _averaging(leaf):
+        law.coupling = "averaged"
+    elif linear and law.in_state and _is_linear_in_params(leaf):
+        law.coupling = "momentum"
+    else:
+        law.coupling, law.decoupled = "other", None
+        law.decays = _points_at_zero(leaf)
+        law.notes.append("λ changes the updates, but by none of the known laws")
+        return law
+    law.decays = law.rate > 0 if injection is None else injection.alpha > 0
+    if not linear:
+        law.notes.append("the rate depends on the gradients: measured on generic ones")
+    elif law.in_state:
+        law.notes.append(f"the rate is the one reached after {len(long)} steps")
+    return law
+
+
+def _add_injection(law: Law, injection: Injection, leaf: Seen) -> None:
+    law.coupling = "l2"
+    law.penalty = "L1" if injection.kind == "L1" else "L2"
+    law.anchor = "the initial parameters" if injection.kind == "anchor" else ""
+    law.weight_decay = injection.alpha * leaf.weight_decay
+    law.factor, law.decay_power = injection.alpha, 1.0
+    if injection.alpha < 0:
+        law.rates = -np.abs(law.rates)
+
+
+def _is_in_state(leaf: Seen) -> bool:
+    return not fits.is_zero(leaf.pull_carry[CARRY_FROM:], leaf.floor)
+
+
+def _averaging(leaf: Seen) -> str:
+    """Return how the optimizer without decay draws θ to iterates in its state.
+
+    ``"running"`` if less and less so, as a mean over all steps does; ``"moving"`` if
+    evenly; empty if not at all.
+    """
+    apart = np.broadcast_to(leaf.b - leaf.a, leaf.base_a.shape)
+    shares = fits.proportional(leaf.base_b - leaf.base_a, apart, leaf.floor)
+    if shares is None or not np.all(shares > 1e-9):
+        return ""
+    return "running" if np.ptp(shares) > 1e-6 * np.max(shares) else "moving"
+
+
+def _is_linear_in_params(leaf: Seen) -> bool:
+    """Return whether the pull is a multiple of θ that does not depend on θ."""
+    rates = [
+        fits.proportional(pull, np.broadcast_to(params, pull.shape), leaf.floor)
+        for pull, params in ((leaf.pull_a, leaf.a), (leaf.pull_b, leaf.b))
+    ]
+    return rates[0] is not None and rates[1] is not None and fits.agree(*rates)
+
+
+def _lr_power(leaf: Seen) -> float | None:
+    return fits.exponent(
+        fits.rate_along(leaf.pull_a, leaf.a),
+        fits.rate_along(leaf.pull_rate_2, leaf.a),
+        2.0,
+    )
+
+
+def _points_at_zero(leaf: Seen) -> bool:
+    """Return whether the pull, of no known law, is at least mostly against θ."""
+    return all(
+        -np.sum(pull * params)
+        > 0.3
+        * np.linalg.norm(pull)
+        * np.linalg.norm(np.broadcast_to(params, pull.shape))
+        for pull, params in ((leaf.pull_a, leaf.a), (leaf.pull_b, leaf.b))
+    )

@@ -1,0 +1,328 @@
+"""Laws of a ready-made optimizer, where λ cannot be changed: θ is, and g in sign.
+
+Two facts separate decay from what else reads the parameters. A step without decay is
+odd in the gradients, so half the sum of the updates under g and under -g, the even
+part, is decay. And what depends on g and θ only through g + λθ does not see θ move if
+g moves against it.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from optaxwd.auditor import _fits as fits
+from optaxwd.auditor._laws import Law
+from optaxwd.auditor._leaves import ProbeTree
+from optaxwd.auditor._runs import Runner
+from optaxwd.auditor._scripts import Scripts, Values, scaled
+from optaxwd.auditor._shown import INITIAL, Shown, direct_law, pulled_point
+from optaxwd.auditor._subject import Subject
+
+LONG = 320
+_STARTS = (1e-2, 1e-4, 1.0, 1e-6)
+# λ below this, of gradients and parameters near one, is none.
+_NO_DECAY = 1e-8
+
+
+class ObjectProbe:
+    """Runs a ready-made optimizer and infers the law of each leaf."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        tree: ProbeTree,
+        scripts: Scripts,
+        progress: Callable[[str], None],
+    ) -> None:
+        self.tree, self.scripts, self.progress = tree, scripts, progress
+        self.runner = Runner(subject.make(None, None), tree, subject.extra_args)
+
+    def laws(self) -> list[Law]:
+        """Return the law of each leaf."""
+        shown = self._look()
+        laws = [direct_law(leaf) for leaf in shown]
+        laws = self._fill(laws, self._towards_a_point, shown)
+        laws = self._fill(laws, self._through_the_gradient, shown)
+        laws = self._fill(laws, self._in_a_state, shown)
+        found = [law or _unknown(leaf) for law, leaf in zip(laws, shown, strict=True)]
+        moved = self._moved_by_others(shown)
+        for law, leaf, is_moved in zip(found, shown, moved, strict=True):
+            law.ascends = leaf.ascends
+            law.broken_at_rest = not leaf.rest_is_finite
+            law.cross_leaf = law.decays and is_moved
+        return found
+
+    def _fill(
+        self,
+        laws: list[Law | None],
+        infer: Callable[[list[Shown], np.ndarray], list[Law | None]],
+        shown: list[Shown],
+    ) -> list[Law | None]:
+        """Return ``laws`` with what ``infer`` tells of those not known yet."""
+        left = np.array([law is None for law in laws])
+        if not left.any():
+            return laws
+        return [x or y for x, y in zip(laws, infer(shown, left), strict=True)]
+
+    def _look(self) -> list[Shown]:
+        """Return what each leaf shows in the probes that all of them need."""
+        s, run = self.scripts, self.runner
+        self.progress("parameters moved, gradients negated")
+        double = scaled(s.a, 2.0)
+        large, other, held = scaled(s.first, 8.0), s.second, s.held_grads()
+        negated = [scaled(x, -1.0) for x in (s.first, other, large, held)]
+        runs = {
+            "ap": run(s.script(s.a, s.first)),
+            "an": run(s.script(s.a, negated[0])),
+            "bp": run(s.script(s.b, s.first)),
+            "bn": run(s.script(s.b, negated[0])),
+            "a2p": run(s.script(double, s.first)),
+            "a2n": run(s.script(double, negated[0])),
+            "ao": run(s.script(s.a, other)),
+            "aon": run(s.script(s.a, negated[1])),
+            "bo": run(s.script(s.b, other)),
+            "al": run(s.script(s.a, large)),
+            "aln": run(s.script(s.a, negated[2])),
+            "rest_ap": run(s.script(s.a, s.first, start=s.a)),
+            "rest_an": run(s.script(s.a, negated[0], start=s.a)),
+            "rest_bp": run(s.script(s.b, s.first, start=s.b)),
+            "rest_bn": run(s.script(s.b, negated[0], start=s.b)),
+            "carry_a": run(s.carry(s.a, s.first)),
+            "carry_b": run(s.carry(s.b, s.first)),
+            "held_p": run(s.script(s.a, held)),
+            "held_n": run(s.script(s.a, negated[3])),
+        }
+        rest = run(s.script(s.a, s.no_grads()))
+        return [
+            Shown(
+                s.start[i],
+                s.a[i],
+                s.b[i],
+                s.first[i],
+                {name: updates[i] for name, updates in runs.items()},
+                bool(np.isfinite(rest[i]).all()),
+            )
+            for i in range(len(s.a))
+        ]
+
+    def _towards_a_point(
+        self, shown: list[Shown], left: np.ndarray
+    ) -> list[Law | None]:
+        """Return the laws of leaves that are drawn to one point, not zero.
+
+        A point that stays where it was after gradients came and went is an anchor; one
+        that they moved is an iterate in the state, and no decay.
+        """
+        points = [
+            pulled_point(leaf) if is_left else None
+            for leaf, is_left in zip(shown, left, strict=True)
+        ]
+        if all(point is None for point in points):
+            return [None] * len(shown)
+        s = self.scripts
+        grads = s.settling(LONG)
+        settled = [self.runner(s.script(x, grads)) for x in (s.a, s.b)]
+        return [
+            None
+            if point is None
+            else _anchored(leaf, point, settled[0][i], settled[1][i])
+            for i, (leaf, point) in enumerate(zip(shown, points, strict=True))
+        ]
+
+    def _through_the_gradient(
+        self, shown: list[Shown], left: np.ndarray
+    ) -> list[Law | None]:
+        """Return the laws of leaves that see θ and g only as g + λθ.
+
+        They may be drawn to iterates in the state besides, evenly.
+        """
+        s = self.scripts
+        self.progress("decay through the gradient?")
+        apart = [b - a for a, b in zip(s.a, s.b, strict=True)]
+        sizes = [max(float(np.max(np.abs(x["ap"]))), 1e-300) for x in shown]
+        laws: list[Law | None] = [None] * len(shown)
+        for drawn in (False, True):
+            active = left & np.array([law is None for law in laws])
+            active &= np.array([not drawn or _can_be_drawn(leaf) for leaf in shown])
+            if not active.any():
+                break
+
+            def difference(decay: np.ndarray) -> Values:
+                grads = [
+                    g - lam * x for g, lam, x in zip(s.first, decay, apart, strict=True)
+                ]
+                moved = self.runner(s.script(s.b, grads))
+                return [
+                    (x - leaf["ap"]) / size
+                    for x, leaf, size in zip(moved, shown, sizes, strict=True)
+                ]
+
+            def residual(decay: np.ndarray, drawn: bool = drawn) -> Values:
+                return [
+                    _across(x, d) if drawn else x
+                    for x, d in zip(difference(decay), apart, strict=True)
+                ]
+
+            decay, rest = fits.solve_scalars(residual, _STARTS, active)
+            without = residual(np.zeros(len(shown)))
+            along = difference(decay) if drawn else [np.zeros_like(x) for x in rest]
+            for i in np.flatnonzero(active):
+                left_over = np.max(np.abs(rest[i]))
+                if left_over <= 1e-8:
+                    if np.max(np.abs(without[i])) <= max(1e3 * left_over, 1e-10):
+                        decay[i] = 0.0
+                    shares = -fits.rate_along(along[i], apart[i])
+                    laws[i] = _through_gradient(shown[i], float(decay[i]), shares)
+        linear = [law for law in laws if law is not None and not law.adaptive]
+        if linear:
+            self._add_long_rates(laws)
+        return laws
+
+    def _in_a_state(self, shown: list[Shown], left: np.ndarray) -> list[Law | None]:
+        """Return the laws of leaves whose decay goes through a linear state."""
+        laws: list[Law | None] = [
+            _momentum(leaf) if is_left else None
+            for leaf, is_left in zip(shown, left, strict=True)
+        ]
+        if any(law is not None for law in laws):
+            self._add_long_rates(laws)
+        return laws
+
+    def _add_long_rates(self, laws: list[Law | None]) -> None:
+        """Set the rates that linear decay in a state reaches in the end."""
+        s = self.scripts
+        grads = s.longer(s.first, LONG)
+        ends = [self.runner(s.script(x, grads)) for x in (s.a, s.b)]
+        for i, law in enumerate(laws):
+            if law is not None and law.decays and not law.adaptive and law.in_state:
+                apart = s.b[i] - s.a[i]
+                law.rates = fits.rate_along(ends[1][i] - ends[0][i], apart)
+                law.notes.append(f"the rate is the one reached after {LONG} steps")
+
+    def _moved_by_others(self, shown: list[Shown]) -> list[bool]:
+        """Return for each leaf whether other leaves' values change its even part."""
+        s = self.scripts
+        negated = scaled(s.first, -1.0)
+
+        def even(params: Values) -> Values:
+            ups = [
+                self.runner(s.script(params, grads, start=params))
+                for grads in (s.first, negated)
+            ]
+            return [0.5 * (x + y) for x, y in zip(*ups, strict=True)]
+
+        return s.moved_by_others(
+            even,
+            [leaf.even("rest_ap", "rest_an") for leaf in shown],
+            [leaf.floor for leaf in shown],
+        )
+
+
+def _anchored(
+    leaf: Shown, points: np.ndarray, end_a: np.ndarray, end_b: np.ndarray
+) -> Law | None:
+    slopes = leaf.slopes
+    if slopes is None:
+        return None
+    law = Law(decoupled=True, coupling="other", rates=slopes)
+    law.decays = law.rate > 0
+    apart = leaf.b - leaf.a
+    end_rate = fits.rate_along(end_b[-1:] - end_a[-1:], apart)[0]
+    if not np.isfinite(end_rate) or end_rate <= 0:
+        return None
+    end_point = leaf.a + end_a[-1] / end_rate
+    size = np.max(np.abs(leaf.a))
+    stays = np.max(np.abs(points - end_point)) <= 1e-6 * size
+    if stays and np.max(np.abs(end_point - leaf.start)) <= 1e-6 * size:
+        law.anchor = INITIAL
+        return law
+    if stays:
+        law.anchor = "fixed values"
+        return law
+    if np.max(np.abs(points - leaf.start)) <= 1e-6 * size:
+        law = Law(decoupled=False)
+        law.notes.append("the optimizer draws θ to iterates in its state")
+        return law
+    return None
+
+
+def _can_be_drawn(leaf: Shown) -> bool:
+    """Return whether what is drawn evenly can be told from what is not."""
+    return len(leaf.a) > 2 and leaf.slopes is None
+
+
+def _through_gradient(leaf: Shown, decay: float, shares: np.ndarray) -> Law | None:
+    drawn = bool(np.max(np.abs(shares)) > 1e-9)
+    if abs(decay) <= _NO_DECAY:
+        if not drawn:
+            return None
+        law = Law(decoupled=False)
+        law.notes.append("the optimizer draws θ to iterates in its state")
+        return law
+    running = drawn and np.ptp(shares) > 1e-6 * np.max(np.abs(shares))
+    pull_first, pull_other = leaf["bp"] - leaf["ap"], leaf["bo"] - leaf["ao"]
+    law = Law(
+        decays=decay > 0,
+        decoupled=False,
+        coupling="averaged" if running else "l2",
+        weight_decay=decay,
+        in_state=leaf.remembers,
+        adaptive=not fits.agree(pull_first, pull_other, leaf.floor),
+        rates=fits.rate_along(leaf.even("ap", "an"), leaf.a),
+    )
+    if decay < 0:
+        law.rates = -np.abs(law.rates)
+    if law.adaptive:
+        law.notes.append("the rate depends on the gradients: measured on generic ones")
+    return law
+
+
+def _momentum(leaf: Shown) -> Law | None:
+    """Return the law if decay is linear, towards zero, and comes out of a state."""
+    slopes = leaf.slopes
+    if slopes is None or not leaf.remembers:
+        return None
+    even = fits.proportional(leaf.even("ap", "an"), leaf.params(leaf.a), leaf.floor)
+    if even is None or not fits.agree(even, slopes):
+        return None
+    return Law(
+        decays=bool(slopes[-1] > 0),
+        decoupled=False,
+        coupling="momentum",
+        rates=slopes,
+        in_state=True,
+    )
+
+
+def _unknown(leaf: Shown) -> Law:
+    """Return what can be said of a leaf that no law fits.
+
+    At rest, where θ is what `init` saw, no optimizer without decay has an even part
+    that depends on θ.
+    """
+    at_a, at_b = leaf.even("rest_ap", "rest_an"), leaf.even("rest_bp", "rest_bn")
+    apart = leaf.params(leaf.b - leaf.a)
+    change = at_b - at_a
+    even = (leaf.even("ap", "an"), leaf.even("bp", "bn"), change)
+    if all(fits.is_zero(x, 10 * leaf.floor) for x in even):
+        law = Law(decoupled=None)
+        law.notes.append(
+            "the step scales with the parameters, evenly for g and -g: no decay is seen"
+        )
+        return law
+    law = Law(coupling="other", in_state=leaf.remembers, adaptive=True)
+    law.decays = not fits.is_zero(change, 10 * leaf.floor) and (
+        float(np.sum(change * apart)) < 0
+    )
+    if law.decays:
+        law.rates = fits.rate_along(at_a, leaf.a)
+    law.notes.append(
+        "the updates read the parameters in a way that cannot be told from scaling "
+        "with them: pass a factory (learning_rate, weight_decay) to tell"
+    )
+    return law
+
+
+def _across(rows: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """Return ``rows`` without their part along ``direction``."""
+    return rows + fits.rate_along(rows, direction)[:, None] * direction

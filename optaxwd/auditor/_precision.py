@@ -1,0 +1,136 @@
+"""What is left of decay in the leaf's own dtype: many real steps, at no gradient."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from optaxwd.auditor._errors import describe
+from optaxwd.auditor._laws import Law
+from optaxwd.auditor._leaves import ProbeLeaf, ProbeTree, sample
+from optaxwd.auditor._runs import double_precision
+
+STEPS = 1000
+# Less than this share of the decay left, and it is called lost.
+ENOUGH = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Survival:
+    """What decay did to one leaf in its own dtype.
+
+    Attributes:
+      dtype: the leaf's own.
+      moved: entries that changed.
+      total: entries probed.
+      share: how much of the change in float64 took place; ``None``: none to compare.
+      trouble: why the leaf could not be run in its own dtype.
+    """
+
+    dtype: str
+    moved: int = 0
+    total: int = 0
+    share: float | None = None
+    trouble: str = ""
+
+    @property
+    def survives(self) -> bool:
+        """Whether enough of it took place, as far as can be told."""
+        return self.share is None or self.share >= ENOUGH
+
+
+def survivals(
+    make: Callable[[], optax.GradientTransformationExtraArgs],
+    tree: ProbeTree,
+    laws: list[Law],
+    extra_args: Mapping[str, Any],
+) -> list[Survival]:
+    """Return for each leaf what is left of its decay after many steps."""
+    values = [_values(leaf) for leaf in tree.leaves]
+    # What is drawn to the initial parameters must start elsewhere.
+    starts = [2.0 * x if law.anchor else x for x, law in zip(values, laws, strict=True)]
+    own = [leaf.dtype for leaf in tree.leaves]
+    if all(dtype in (np.float64, np.complex128) for dtype in own):
+        return [Survival(str(dtype)) for dtype in own]
+    any_double = any(dtype in (np.float64, np.complex128) for dtype in own)
+    try:
+        with double_precision(any_double):
+            ends = _many_steps(make(), tree, values, starts, own, extra_args)
+        with double_precision():
+            exact = [
+                np.complex128 if leaf.is_complex else np.float64 for leaf in tree.leaves
+            ]
+            wanted = _many_steps(make(), tree, values, starts, exact, extra_args)
+    except Exception as error:
+        return [Survival(str(dtype), trouble=describe(error, 160)) for dtype in own]
+    return [
+        _compare(str(dtype), x, end, want)
+        for dtype, x, end, want in zip(own, values, ends, wanted, strict=True)
+    ]
+
+
+def _many_steps(
+    optimizer: optax.GradientTransformationExtraArgs,
+    tree: ProbeTree,
+    values: list[np.ndarray],
+    starts: list[np.ndarray],
+    dtypes: list[Any],
+    extra_args: Mapping[str, Any],
+) -> list[np.ndarray]:
+    def build(reals: list[np.ndarray]) -> Any:
+        arrays = [
+            jnp.asarray(leaf.from_reals(x), dtype)
+            for leaf, x, dtype in zip(tree.leaves, reals, dtypes, strict=True)
+        ]
+        return jax.tree.map(jnp.asarray, tree.build(arrays))
+
+    params = build(values)
+    grads = jax.tree.map(jnp.zeros_like, params)
+    state = optimizer.init(build(starts))
+
+    def step(carry: Any, _: Any) -> tuple[Any, None]:
+        params, state = carry
+        updates, state = optimizer.update(grads, state, params, **extra_args)
+        return (optax.apply_updates(params, updates), state), None
+
+    @jax.jit
+    def run(params: Any, state: Any) -> Any:
+        return jax.lax.scan(step, (params, state), length=STEPS)[0][0]
+
+    # One step first: dtypes of the state may settle only then.
+    (params, state), _ = jax.jit(step)((params, state), None)
+    ends = jax.tree.leaves(run(params, state))
+    return [
+        leaf.to_reals(end)
+        for leaf, end in zip(tree.all_leaves, ends, strict=True)
+        if leaf.is_parameter
+    ]
+
+
+def _compare(
+    dtype: str, start: np.ndarray, end: np.ndarray, wanted: np.ndarray
+) -> Survival:
+    change = wanted - start
+    size = float(np.sum(change * change))
+    if not (np.isfinite(size) and np.isfinite(end).all()) or size == 0.0:
+        return Survival(dtype)
+    share = float(np.sum((end - start) * change)) / size
+    return Survival(dtype, int(np.sum(end != start)), end.size, share)
+
+
+def _values(leaf: ProbeLeaf) -> np.ndarray:
+    """Return what the leaf holds, in its own precision, with no zeros."""
+    rng = np.random.default_rng(7)
+    drawn = rng.uniform(0.5, 1.5, leaf.size) * rng.choice([-1.0, 1.0], leaf.size)
+    held = sample(leaf)
+    if held is not None:
+        seen = np.abs(held[np.isfinite(held) & (held != 0)])
+        scale = float(np.sqrt(np.mean(seen**2))) if len(seen) else 1.0
+        drawn = np.where(np.isfinite(held) & (held != 0), held, scale * drawn)
+    with double_precision():
+        rounded = jnp.asarray(leaf.from_reals(drawn), leaf.dtype)
+    return leaf.to_reals(rounded)

@@ -1,0 +1,174 @@
+"""Scripts: which parameters and gradients a probe shows to the optimizer.
+
+Updates are never applied in a probe: the script says what θ is at each step, so that
+two runs differ by one thing only. There are three sets of parameters: those given to
+`init`, and two others, A and B, at equal distance from them (an optimizer that reads
+that distance sees no difference), far from zero, with signs of their own. Gradients are
+orthogonal to all three: what an optimizer computes from inner products of gradients
+with parameters then does not pass for decay.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from optaxwd.auditor._fits import agree
+from optaxwd.auditor._leaves import ProbeTree
+
+STEPS = 8
+# From this step on, a carry script has zeros for parameters.
+CARRY_FROM = 4
+# With fewer numbers a gradient cannot be orthogonal to all three and still be generic.
+ENOUGH = 8
+
+Values = list[np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Script:
+    """Parameters for `init`, and parameters and gradients for each step.
+
+    Attributes:
+      start: what `init` sees, a vector for each leaf.
+      params: for each leaf, of shape ``(steps, size)``.
+      grads: like ``params``.
+    """
+
+    start: Values
+    params: Values
+    grads: Values
+
+    @property
+    def steps(self) -> int:
+        """Number of calls of `update`."""
+        return len(self.grads[0])
+
+    def replace(self, **changes: Values) -> "Script":
+        """Return the script with some of its parts replaced."""
+        return dataclasses.replace(self, **changes)
+
+
+class Scripts:
+    """The scripts of one audit, made from fixed seeds."""
+
+    def __init__(self, tree: ProbeTree) -> None:
+        sizes = [leaf.size for leaf in tree.leaves]
+        rng = np.random.default_rng(20_260)
+        self.start = [_away_from_zero(rng, size, 0.5, 1.0) for size in sizes]
+        step = [_away_from_zero(rng, size, 1.4, 2.0) for size in sizes]
+        self.a = [x + d for x, d in zip(self.start, step, strict=True)]
+        self.b = [
+            x + _flips(rng, len(x)) * d for x, d in zip(self.start, step, strict=True)
+        ]
+        self.zeros = [np.zeros(size) for size in sizes]
+        self.first = self._gradients(rng)
+        self.second = self._gradients(rng)
+
+    def _gradients(self, rng: np.random.Generator) -> Values:
+        draw = [
+            np.stack([_away_from_zero(rng, len(x)) for _ in range(STEPS)])
+            for x in self.start
+        ]
+        bases = [
+            np.stack([x, a, b])
+            for x, a, b in zip(self.start, self.a, self.b, strict=True)
+        ]
+        large = [len(x) >= ENOUGH for x in self.start]
+        for i in np.flatnonzero(large):
+            draw[i] = draw[i] - _projection(draw[i], bases[i])
+        if any(large):
+            # Small leaves keep their inner products; the largest takes them back.
+            excess = sum(draw[i] @ bases[i].T for i in range(len(draw)) if not large[i])
+            i = int(np.argmax([len(x) for x in self.start]))
+            draw[i] = draw[i] - excess @ np.linalg.pinv(bases[i].T)
+        return draw
+
+    def script(
+        self, params: Values, grads: Values, *, start: Values | None = None
+    ) -> Script:
+        """Return the script that shows the same ``params`` at every step."""
+        steps = len(grads[0])
+        held = [np.broadcast_to(x, (steps, len(x))) for x in params]
+        return Script(self.start if start is None else start, held, grads)
+
+    def carry(self, params: Values, grads: Values) -> Script:
+        """Return the script in which ``params`` turn to zeros half-way."""
+        script = self.script(params, grads)
+        cut = [np.array(x) for x in script.params]
+        for x in cut:
+            x[CARRY_FROM:] = 0.0
+        return script.replace(params=cut)
+
+    def move(self, grads: Values) -> Script:
+        """Return the script in which the parameters go from A to B."""
+        steps = len(grads[0])
+        path = [moving(a, b, steps) for a, b in zip(self.a, self.b, strict=True)]
+        return Script(self.start, path, grads)
+
+    def no_grads(self, steps: int = STEPS) -> Values:
+        """Return gradients of zero."""
+        return [np.zeros((steps, len(x))) for x in self.start]
+
+    def held_grads(self, steps: int = STEPS) -> Values:
+        """Return the first gradient, the same at every step."""
+        return [np.broadcast_to(g[0], (steps, g.shape[1])) for g in self.first]
+
+    def longer(self, grads: Values, steps: int) -> Values:
+        """Return ``grads`` repeated until there are ``steps`` of them."""
+        times = -(-steps // len(grads[0]))
+        return [np.tile(g, (times, 1))[:steps] for g in grads]
+
+    def moved_by_others(
+        self,
+        measure: Callable[[Values], Values],
+        reference: Values,
+        floors: list[float],
+    ) -> list[bool]:
+        """Return for each leaf whether other leaves' values change its measure.
+
+        Each pair of leaves is told apart by some bit of their numbers: in one run all
+        leaves with that bit set go from A to B, in another all the rest.
+        """
+        count = len(self.a)
+        moved = [False] * count
+        for bit in range(max(count - 1, 0).bit_length()):
+            for value in (0, 1):
+                stays = [(i >> bit) & 1 == value for i in range(count)]
+                pairs = zip(stays, self.a, self.b, strict=True)
+                found = measure([a if stay else b for stay, a, b in pairs])
+                for i in np.flatnonzero(stays):
+                    moved[i] |= not agree(found[i], reference[i], floors[i])
+        return moved
+
+    def settling(self, steps: int) -> Values:
+        """Return gradients that stop: first generic, then zero for ``steps``."""
+        return [np.concatenate([g, np.zeros((steps, g.shape[1]))]) for g in self.first]
+
+
+def moving(a: np.ndarray, b: np.ndarray, steps: int) -> np.ndarray:
+    """Return parameters that go from ``a`` towards ``b``, a step at a time."""
+    return a + np.linspace(0.0, 0.4, steps)[:, None] * (b - a)
+
+
+def scaled(values: Values, factor: float) -> Values:
+    """Return ``values`` times ``factor``."""
+    return [factor * x for x in values]
+
+
+def _away_from_zero(
+    rng: np.random.Generator, size: int, low: float = 0.5, high: float = 1.5
+) -> np.ndarray:
+    return rng.uniform(low, high, size) * rng.choice([-1.0, 1.0], size)
+
+
+def _flips(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Return signs of which about half, and at least one, are negative."""
+    signs = rng.choice([-1.0, 1.0], size)
+    if size:
+        signs[0] = -1.0
+    return signs
+
+
+def _projection(rows: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    return rows @ np.linalg.pinv(basis) @ basis
