@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import numpy as np
 
 from optaxwd._checks import check_positive, is_static_number
 from optaxwd.auditor._errors import AuditError, describe, own_traceback
@@ -15,8 +16,8 @@ from optaxwd.auditor._leaves import ProbeTree, probe_tree
 from optaxwd.auditor._object import ObjectProbe
 from optaxwd.auditor._precision import survivals
 from optaxwd.auditor._report import AuditReport, LeafReport
-from optaxwd.auditor._runs import double_precision
-from optaxwd.auditor._scripts import Scripts
+from optaxwd.auditor._runs import Runner, double_precision
+from optaxwd.auditor._scripts import STEPS, Scripts
 from optaxwd.auditor._shapes import choose_shapes, impurity
 from optaxwd.auditor._subject import LEARNING_RATE, WEIGHT_DECAY, Subject, as_subject
 
@@ -125,7 +126,8 @@ def audit(
     with double_precision():
         made = subject.make(eta, lam)
     tree, notes = choose_shapes(tree, made, extra)
-    laws, extra_findings = _laws(subject, tree, expected, progress)
+    with np.errstate(all="ignore"):  # what is not finite is reported
+        laws, extra_findings = _laws(subject, tree, expected, progress)
     progress("many steps in the leaves' own dtypes")
     survived = survivals(lambda: subject.make(eta, lam), tree, laws, extra)
     findings = extra_findings + find(
@@ -173,7 +175,6 @@ def _laws(
     progress: Callable[[str], None],
 ) -> tuple[list[Law], list[Finding]]:
     """Return the law of each leaf, and findings about the optimizer as a program."""
-    scripts = Scripts(tree)
     eta, lam = expected.learning_rate, expected.weight_decay
     with double_precision():
         made = subject.make(eta, lam)
@@ -185,6 +186,7 @@ def _laws(
         )
         broken = [Law(coupling="other", broken=impure) for _ in tree.leaves]
         return broken, [Finding("impure", "error", "", message)]
+    scripts = _long_enough(Runner(made, tree, subject.extra_args))
     if subject.is_factory:
         probe: FactoryProbe | ObjectProbe = FactoryProbe(
             subject, tree, scripts, eta, float(lam or 0.0), progress
@@ -198,3 +200,16 @@ def _laws(
     change = probe.runner.state_change
     message = f"{change}: it cannot be carried through `jax.lax.scan`"
     return laws, [Finding("state-change", "warning", "", message)] if change else []
+
+
+def _long_enough(runner: Runner) -> Scripts:
+    """Return scripts in which some update is not zero, if there are such."""
+    for steps in STEPS:
+        scripts = Scripts(runner.tree, steps)
+        updates = runner(scripts.script(scripts.a, scripts.first))
+        if any(update.any() for update in updates):
+            return scripts
+    raise AuditError(
+        f"all updates are zero in {STEPS[-1]} steps, for every leaf: the optimizer "
+        "does nothing, or its learning rate does not start within them."
+    )

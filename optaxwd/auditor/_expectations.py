@@ -8,6 +8,7 @@ import numpy as np
 from optaxwd._checks import check_scalar, check_scalar_or_schedule, is_static_number
 from optaxwd.auditor._errors import AuditError, describe
 from optaxwd.auditor._laws import Law
+from optaxwd.auditor._learning_rates import at_steps
 from optaxwd.auditor._leaves import ProbeTree
 from optaxwd.tree import broadcast_prefix, leaves_with_paths
 
@@ -39,9 +40,7 @@ class Expectations:
         """Return η at each step, where it is known."""
         if self.learning_rate is None:
             return None
-        if callable(self.learning_rate):
-            return np.array([float(self.learning_rate(t)) for t in range(steps)])
-        return np.full(steps, float(self.learning_rate))
+        return at_steps(self.learning_rate, steps)
 
     def decay(self, i: int) -> float:
         """Return λ·m of leaf ``i``."""

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from optaxwd.auditor import _fits as fits
@@ -12,6 +11,7 @@ from optaxwd.auditor._direct import direct_law
 from optaxwd.auditor._errors import AuditError, describe, own_traceback
 from optaxwd.auditor._indirect import INJECTED, Injection, indirect_law, surroundings
 from optaxwd.auditor._laws import Law
+from optaxwd.auditor._learning_rates import at_steps, halving, times
 from optaxwd.auditor._leaves import ProbeTree
 from optaxwd.auditor._runs import Runner, double_precision
 from optaxwd.auditor._scripts import Script, Scripts, Values, scaled
@@ -94,7 +94,7 @@ class FactoryProbe:
             self._runner(self.learning_rate, 2 * self.weight_decay), self.twins.plain
         )
         pull_decay_2, _ = decay_2.pull(s.script(s.a, s.first))
-        rate_2 = self._twins(_times(self.learning_rate, 2.0), self.weight_decay)
+        rate_2 = self._twins(times(self.learning_rate, 2.0), self.weight_decay)
         pull_rate_2, base_rate_2 = rate_2.pull(s.script(s.a, s.first))
         scheduled = self._scheduled(s.script(s.a, s.first))
         held = self.twins.pull(s.script(s.a, s.held_grads()))
@@ -128,7 +128,7 @@ class FactoryProbe:
                 held_negative=held_negative[i],
                 rest_is_finite=bool(np.isfinite(rest_decayed[i]).all()),
                 plain_rest_is_finite=bool(np.isfinite(rest_plain[i]).all()),
-                learning_rate=_values(self.learning_rate, len(pull_a[i])),
+                learning_rate=at_steps(self.learning_rate, len(pull_a[i])),
                 weight_decay=self.weight_decay,
             )
             for i in range(len(s.a))
@@ -153,7 +153,7 @@ class FactoryProbe:
     def _scheduled(self, script: Script) -> tuple[Values, Values] | None:
         """Return the pull under a learning rate that halves; None: not accepted."""
         try:
-            return self._twins(_halving(self.learning_rate), self.weight_decay).pull(
+            return self._twins(halving(self.learning_rate), self.weight_decay).pull(
                 script
             )
         except AuditError:
@@ -222,7 +222,8 @@ class FactoryProbe:
             bool(law.decoupled) and leaf.decays_before_it_learns
             for law, leaf in zip(laws, seen, strict=True)
         ]
-        calls = self._calls_for_a_gradient_step() if any(late) else 1
+        run = self.twins.plain
+        calls = self.scripts.calls_for_a_gradient_step(run) if any(late) else 1
         for law, is_late in zip(laws, late, strict=True):
             law.micro_steps = calls if is_late else 1
 
@@ -235,28 +236,6 @@ class FactoryProbe:
             [leaf.floor for leaf in seen],
         )
 
-    def _calls_for_a_gradient_step(self) -> int:
-        """Return how many calls share one use of the gradient.
-
-        In a chain that collects gradients, only every k-th call looks at the one it is
-        given.
-        """
-        s = self.scripts
-        reference = self.twins.plain(s.script(s.a, s.first))
-        looks = []
-        for t in range(len(s.first[0])):
-            grads = [np.array(g) for g in s.first]
-            for g in grads:
-                g[t] *= -50.0
-            updates = self.twins.plain(s.script(s.a, grads))
-            looks.append(
-                not all(
-                    np.array_equal(x[t], y[t])
-                    for x, y in zip(updates, reference, strict=True)
-                )
-            )
-        return _period(looks)
-
 
 def _broken(leaf: Seen) -> Law | None:
     if leaf.is_finite:
@@ -266,37 +245,3 @@ def _broken(leaf: Seen) -> Law | None:
 
 def _absent(leaf: Seen) -> Law | None:
     return Law(decoupled=False) if leaf.is_untouched else None
-
-
-def _times(learning_rate: Any, factor: float) -> Any:
-    if callable(learning_rate):
-        return lambda count: factor * learning_rate(count)
-    return factor * learning_rate
-
-
-def _halving(learning_rate: Any) -> Callable[[Any], Any]:
-    """Return a schedule that starts at the learning rate and halves at each step.
-
-    Its ratio from step to step does not depend on where the optimizer starts to count.
-    """
-
-    def schedule(count: Any) -> Any:
-        value = learning_rate(count) if callable(learning_rate) else learning_rate
-        return value * jnp.exp2(-jnp.asarray(count, float))
-
-    return schedule
-
-
-def _values(learning_rate: Any, steps: int) -> np.ndarray:
-    if callable(learning_rate):
-        return np.array([float(learning_rate(t)) for t in range(steps)])
-    return np.full(steps, float(learning_rate))
-
-
-def _period(looks: list[bool]) -> int:
-    """Return k if the gradient is looked at in every k-th call only."""
-    seen = np.flatnonzero(looks)
-    if len(seen) < 2:
-        return 1
-    gaps = np.diff(seen)
-    return int(gaps[0]) if np.all(gaps == gaps[0]) and gaps[0] > 1 else 1

@@ -77,14 +77,10 @@ def find(
 ) -> list[Finding]:
     """Return all findings, the gravest first."""
     found = list(_whole(laws, expected, decay_was_asked))
-    uniform = (
-        _uniform_factor(laws) if is_factory and expected.multipliers is None else None
-    )
-    if uniform is not None:
-        found.append(_uniform(uniform))
-    for i, (leaf, law, survival) in enumerate(
-        zip(leaves, laws, survivals, strict=True)
-    ):
+    if is_factory and expected.multipliers is None:
+        found += _about_all_rates(laws)
+    rows = zip(leaves, laws, survivals, strict=True)
+    for i, (leaf, law, survival) in enumerate(rows):
         found += _about_law(leaf, law)
         found += _about_expectations(i, leaf, law, expected, is_factory)
         found += _about_precision(leaf, law, survival)
@@ -172,7 +168,7 @@ def _about_coupling(path: str, law: Law) -> Iterator[Finding]:
         yield Finding(
             "coupled", severity, path, f"decay is added to the gradient, and {detail}"
         )
-    if law.coupling == "constant":
+    if law.coupling == "constant" and law.decays:
         yield Finding(
             "lr-independent",
             "error" if law.rate >= RUINOUS else "warning",

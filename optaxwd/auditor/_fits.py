@@ -4,7 +4,7 @@ Throughout, `pull` is the part of an update that decay is answerable for, an arr
 shape ``(steps, size)``; where θ decays it points against θ.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -40,6 +40,22 @@ def proportional(
     rest = pull + rates[:, None] * direction
     size = RELATIVE * np.max(np.abs(pull), axis=1, keepdims=True) + floor
     return rates if np.all(np.abs(rest) <= size) else None
+
+
+def all_proportional(
+    pairs: Iterable[tuple[np.ndarray, np.ndarray]], floor: float
+) -> list[np.ndarray] | None:
+    """Return the rates of each pull along its direction; ``None`` if one does not fit.
+
+    A direction may be given once for all steps.
+    """
+    found = []
+    for pull, direction in pairs:
+        rates = proportional(pull, np.broadcast_to(direction, pull.shape), floor)
+        if rates is None:
+            return None
+        found.append(rates)
+    return found
 
 
 def goes_along(odd: np.ndarray, gradient: np.ndarray) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 from optaxwd.auditor import _fits as fits
 from optaxwd.auditor._direct import direct_law
 from optaxwd.auditor._laws import Law
-from optaxwd.auditor._scripts import CARRY_FROM
+from optaxwd.auditor._scripts import carry_from
 from optaxwd.auditor._seen import Seen
 
 
@@ -95,7 +95,9 @@ def _add_injection(law: Law, injection: Injection, leaf: Seen) -> None:
 
 
 def _is_in_state(leaf: Seen) -> bool:
-    return not fits.is_zero(leaf.pull_carry[CARRY_FROM:], leaf.floor)
+    return not fits.is_zero(
+        leaf.pull_carry[carry_from(len(leaf.pull_carry)) :], leaf.floor
+    )
 
 
 def _averaging(leaf: Seen) -> str:
@@ -113,11 +115,9 @@ def _averaging(leaf: Seen) -> str:
 
 def _is_linear_in_params(leaf: Seen) -> bool:
     """Return whether the pull is a multiple of θ that does not depend on θ."""
-    rates = [
-        fits.proportional(pull, np.broadcast_to(params, pull.shape), leaf.floor)
-        for pull, params in ((leaf.pull_a, leaf.a), (leaf.pull_b, leaf.b))
-    ]
-    return rates[0] is not None and rates[1] is not None and fits.agree(*rates)
+    pairs = ((leaf.pull_a, leaf.a), (leaf.pull_b, leaf.b))
+    rates = fits.all_proportional(pairs, leaf.floor)
+    return rates is not None and fits.agree(rates[0], rates[1])
 
 
 def _lr_power(leaf: Seen) -> float | None:

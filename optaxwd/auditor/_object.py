@@ -46,7 +46,14 @@ class ObjectProbe:
         laws = self._fill(laws, self._in_a_state, shown)
         found = [law or _unknown(leaf) for law, leaf in zip(laws, shown, strict=True)]
         moved = self._moved_by_others(shown)
-        for law, leaf, is_moved in zip(found, shown, moved, strict=True):
+        late = [
+            bool(law.decoupled) and leaf.decays_before_it_learns
+            for law, leaf in zip(found, shown, strict=True)
+        ]
+        run = self.runner
+        calls = self.scripts.calls_for_a_gradient_step(run) if any(late) else 1
+        for law, leaf, is_late, is_moved in zip(found, shown, late, moved, strict=True):
+            law.micro_steps = calls if is_late else 1
             law.ascends = leaf.ascends
             law.broken_at_rest = not leaf.rest_is_finite
             law.cross_leaf = law.decays and is_moved

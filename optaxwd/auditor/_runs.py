@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
+import jax.experimental
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -27,10 +28,9 @@ _NOT_TRACEABLE = (
 @contextlib.contextmanager
 def double_precision(enabled: bool = True) -> Iterator[None]:
     """Let JAX use float64, on the CPU where there is one."""
-    new = getattr(jax, "enable_x64", None)
-    if new is None:  # JAX before 0.8
-        from jax.experimental import enable_x64 as new
-    with new(enabled), jax.default_device(_cpu()):
+    # JAX before 0.8 has it among the experimental.
+    home: Any = jax if hasattr(jax, "enable_x64") else jax.experimental
+    with home.enable_x64(enabled), jax.default_device(_cpu()):
         yield
 
 

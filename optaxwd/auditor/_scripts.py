@@ -16,9 +16,8 @@ import numpy as np
 from optaxwd.auditor._fits import agree
 from optaxwd.auditor._leaves import ProbeTree
 
-STEPS = 8
-# From this step on, a carry script has zeros for parameters.
-CARRY_FROM = 4
+# Longer ones only where a shorter one sees no update at all.
+STEPS = (8, 64, 512)
 # With fewer numbers a gradient cannot be orthogonal to all three and still be generic.
 ENOUGH = 8
 
@@ -52,7 +51,8 @@ class Script:
 class Scripts:
     """The scripts of one audit, made from fixed seeds."""
 
-    def __init__(self, tree: ProbeTree) -> None:
+    def __init__(self, tree: ProbeTree, steps: int = STEPS[0]) -> None:
+        self.steps = steps
         sizes = [leaf.size for leaf in tree.leaves]
         rng = np.random.default_rng(20_260)
         self.start = [_away_from_zero(rng, size, 0.5, 1.0) for size in sizes]
@@ -67,7 +67,7 @@ class Scripts:
 
     def _gradients(self, rng: np.random.Generator) -> Values:
         draw = [
-            np.stack([_away_from_zero(rng, len(x)) for _ in range(STEPS)])
+            np.stack([_away_from_zero(rng, len(x)) for _ in range(self.steps)])
             for x in self.start
         ]
         bases = [
@@ -77,7 +77,7 @@ class Scripts:
         large = [len(x) >= ENOUGH for x in self.start]
         for i in np.flatnonzero(large):
             draw[i] = draw[i] - _projection(draw[i], bases[i])
-        if any(large):
+        if any(large) and not all(large):
             # Small leaves keep their inner products; the largest takes them back.
             excess = sum(draw[i] @ bases[i].T for i in range(len(draw)) if not large[i])
             i = int(np.argmax([len(x) for x in self.start]))
@@ -97,7 +97,7 @@ class Scripts:
         script = self.script(params, grads)
         cut = [np.array(x) for x in script.params]
         for x in cut:
-            x[CARRY_FROM:] = 0.0
+            x[carry_from(self.steps) :] = 0.0
         return script.replace(params=cut)
 
     def move(self, grads: Values) -> Script:
@@ -106,13 +106,13 @@ class Scripts:
         path = [moving(a, b, steps) for a, b in zip(self.a, self.b, strict=True)]
         return Script(self.start, path, grads)
 
-    def no_grads(self, steps: int = STEPS) -> Values:
+    def no_grads(self) -> Values:
         """Return gradients of zero."""
-        return [np.zeros((steps, len(x))) for x in self.start]
+        return [np.zeros_like(g) for g in self.first]
 
-    def held_grads(self, steps: int = STEPS) -> Values:
+    def held_grads(self) -> Values:
         """Return the first gradient, the same at every step."""
-        return [np.broadcast_to(g[0], (steps, g.shape[1])) for g in self.first]
+        return [np.broadcast_to(g[0], g.shape) for g in self.first]
 
     def longer(self, grads: Values, steps: int) -> Values:
         """Return ``grads`` repeated until there are ``steps`` of them."""
@@ -141,9 +141,31 @@ class Scripts:
                     moved[i] |= not agree(found[i], reference[i], floors[i])
         return moved
 
+    def calls_for_a_gradient_step(self, run: Callable[[Script], Values]) -> int:
+        """Return how many calls share one use of the gradient.
+
+        Where gradients are collected, only every k-th call looks at the one it gets.
+        """
+        reference = run(self.script(self.a, self.first))
+        looks = []
+        for t in range(self.steps):
+            grads = [np.array(g) for g in self.first]
+            for g in grads:
+                g[t] *= -50.0
+            updates = run(self.script(self.a, grads))
+            pairs = zip(updates, reference, strict=True)
+            looks.append(any(not np.array_equal(x[t], y[t]) for x, y in pairs))
+        gaps = np.diff(np.flatnonzero(looks))
+        return int(gaps[0]) if len(gaps) and np.all(gaps == gaps[0]) else 1
+
     def settling(self, steps: int) -> Values:
         """Return gradients that stop: first generic, then zero for ``steps``."""
         return [np.concatenate([g, np.zeros((steps, g.shape[1]))]) for g in self.first]
+
+
+def carry_from(steps: int) -> int:
+    """Return the step from which a carry script has zeros for parameters."""
+    return steps // 2
 
 
 def moving(a: np.ndarray, b: np.ndarray, steps: int) -> np.ndarray:

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from optaxwd.auditor import _fits as fits
-from optaxwd.auditor._scripts import CARRY_FROM, moving
+from optaxwd.auditor._scripts import carry_from, moving
 
 
 @dataclasses.dataclass
@@ -64,7 +64,7 @@ class Seen:
     def carried(self) -> np.ndarray:
         """Parameters of the carry probe."""
         params = np.array(np.broadcast_to(self.a, self.pull_carry.shape))
-        params[CARRY_FROM:] = 0.0
+        params[carry_from(len(params)) :] = 0.0
         return params
 
     @property

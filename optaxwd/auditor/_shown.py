@@ -6,7 +6,7 @@ import numpy as np
 
 from optaxwd.auditor import _fits as fits
 from optaxwd.auditor._laws import Law
-from optaxwd.auditor._scripts import CARRY_FROM
+from optaxwd.auditor._scripts import carry_from
 
 INITIAL = "the initial parameters"
 
@@ -60,7 +60,7 @@ class Shown:
     def remembers(self) -> bool:
         """Whether parameters of earlier steps change an update."""
         apart = self["carry_a"] - self["carry_b"]
-        return not fits.is_zero(apart[CARRY_FROM:], self.floor)
+        return not fits.is_zero(apart[carry_from(len(apart)) :], self.floor)
 
     @property
     def ascends(self) -> bool:
@@ -68,14 +68,19 @@ class Shown:
         return fits.goes_along(self["held_p"] - self["held_n"], self.grads[0])
 
     @property
+    def decays_before_it_learns(self) -> bool:
+        """Whether the even part acts in a step whose update no gradient changes."""
+        unmoved = np.all(self["held_p"] == self["held_n"], axis=1)
+        acts = np.max(np.abs(self["held_p"]), axis=1, initial=0.0) > self.floor
+        return bool(np.any(unmoved & acts))
+
+    @property
     def slopes(self) -> np.ndarray | None:
         """Rates at which θ moves the update against itself; ``None``: not evenly."""
-        apart = self.params(self.b - self.a)
-        pairs = (("ap", "bp"), ("an", "bn"), ("ao", "bo"))
-        found = [
-            fits.proportional(self[y] - self[x], apart, self.floor) for x, y in pairs
-        ]
-        if any(rates is None for rates in found) or not fits.agree(found[0], found[1]):
+        names = (("ap", "bp"), ("an", "bn"), ("ao", "bo"))
+        pairs = [(self[y] - self[x], self.b - self.a) for x, y in names]
+        found = fits.all_proportional(pairs, self.floor)
+        if found is None or not fits.agree(found[0], found[1]):
             return None
         if len(self.a) < 3 and not fits.agree(found[0], found[2]):
             return None
@@ -111,13 +116,11 @@ def _towards_zero(leaf: Shown) -> Law | None:
         ("ao", "aon", leaf.a),
         ("al", "aln", leaf.a),
     )
-    found = [
-        fits.proportional(leaf.even(x, y), leaf.params(params), leaf.floor)
-        for x, y, params in probes
-    ]
-    rates = found[0]
-    if rates is None or any(other is None for other in found) or not rates.any():
+    pairs = [(leaf.even(x, y), params) for x, y, params in probes]
+    found = fits.all_proportional(pairs, leaf.floor)
+    if found is None or not found[0].any():
         return None
+    rates = found[0]
     of_norm = not fits.agree(rates, found[1])
     of_size = not fits.agree(rates, found[3])
     if len(leaf.a) < 3 and (of_norm or of_size or not fits.agree(rates, found[2])):
@@ -144,21 +147,27 @@ def _other_penalty(leaf: Shown) -> Law | None:
     last = even_a[-1]
     steepest = float(np.max(np.abs(last) / np.abs(leaf.a)))
     delta = float(np.max(np.abs(last))) / steepest if steepest > 0 else np.inf
+    gate = np.any(np.abs(even_a) > leaf.floor, axis=0)
     points = (leaf.a, leaf.b, 2.0 * leaf.a)
     for penalty, anchor, pull in (
         ("L1", "", np.sign),
         ("L1", INITIAL, lambda x: np.sign(x - leaf.start)),
         ("Huber", "", lambda x: np.clip(x, -delta, delta)),
+        ("partly", "", lambda x: x * gate),
     ):
-        rates = [
-            fits.proportional(even, leaf.params(pull(x)), leaf.floor)
-            for even, x in zip(evens, points, strict=True)
-        ]
-        if any(found is None for found in rates) or not rates[0].any():
+        pairs = [(even, pull(x)) for even, x in zip(evens, points, strict=True)]
+        rates = fits.all_proportional(pairs, leaf.floor)
+        if rates is None or not rates[0].any():
+            continue
+        if penalty == "partly" and gate.all():
             continue
         if fits.agree(rates[0], rates[1]) and fits.agree(rates[0], rates[2]):
             law = Law(decoupled=True, coupling="other", rates=rates[0])
-            law.decays, law.penalty, law.anchor = law.rate > 0, penalty, anchor
+            law.decays, law.anchor = law.rate > 0, anchor
+            law.penalty = "L2" if penalty == "partly" else penalty
+            if penalty == "partly":
+                law.gate = "partly"
+                law.notes.append(f"{gate.sum()} of {gate.size} entries decay")
             return law
     return None
 
@@ -177,7 +186,8 @@ def _cautious(leaf: Shown) -> Law | None:
         if not np.array_equal(gate, step * params <= 0):
             return None
         rates.append(found)
-    if not fits.agree(*rates):
+    both = (rates[0] != 0) & (rates[1] != 0)
+    if not fits.agree(rates[0][both], rates[1][both]):
         return None
     law = Law(decoupled=True, coupling="other", rates=rates[0], gate="cautious")
     law.decays = law.rate > 0

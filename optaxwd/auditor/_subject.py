@@ -2,7 +2,6 @@
 
 import dataclasses
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -130,7 +129,11 @@ def _step_subject(
             )
         return jax.tree.map(lambda after, before: after - before, new, params), state
 
-    made = optax.GradientTransformationExtraArgs(lambda _: optax.EmptyState(), update)
+    def init(params: Any) -> optax.EmptyState:
+        del params
+        return optax.EmptyState()
+
+    made = optax.GradientTransformationExtraArgs(init, update)
     return Subject("step", lambda *_: made, extra_args)
 
 
@@ -156,8 +159,3 @@ def _looks_like_a_factory(function: Callable[..., Any]) -> bool:
     names = _parameter_names(function) or []
     known = {"learning_rate", "lr", "eta", "weight_decay", "wd", "decay"}
     return bool(known & {name.lower() for name in names})
-
-
-def note_progress(text: str) -> None:
-    """Write ``text`` to the standard error."""
-    print(text, file=sys.stderr, flush=True)
