@@ -137,7 +137,7 @@ def _about_law(leaf: ProbeLeaf, law: Law) -> Iterator[Finding]:
             "updates go along the gradient: scale them by -1, for example by "
             "`optax.scale_by_learning_rate` at the end of the chain",
         )
-    elif law.rate < 0:
+    elif law.rate < 0 and not law.cannot_tell:
         yield Finding(
             "wrong-sign",
             "error",

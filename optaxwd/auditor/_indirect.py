@@ -74,6 +74,8 @@ def indirect_law(
     else:
         law.coupling, law.decoupled = "other", None
         law.decays = _points_at_zero(leaf)
+        if not law.decays:
+            law.rates = np.zeros(1)
         law.notes.append("λ changes the updates, but by none of the known laws")
         return law
     law.decays = law.rate > 0 if injection is None else injection.alpha > 0

@@ -318,11 +318,13 @@ def _unknown(leaf: Shown) -> Law:
         )
         return law
     law = Law(coupling="other", in_state=leaf.remembers, adaptive=True)
-    law.decays = not fits.is_zero(change, 10 * leaf.floor) and (
-        float(np.sum(change * apart)) < 0
+    rates = fits.rate_along(at_a, leaf.a)
+    others = fits.rate_along(at_b, leaf.b)
+    law.decays = not fits.is_zero(change, 10 * leaf.floor) and bool(
+        np.mean(rates) > 0 and np.mean(others) > 0 and np.sum(change * apart) < 0
     )
     if law.decays:
-        law.rates = fits.rate_along(at_a, leaf.a)
+        law.rates = rates
     law.notes.append(
         "the updates read the parameters in a way that cannot be told from scaling "
         "with them: pass a factory (learning_rate, weight_decay) to tell"
