@@ -157,6 +157,10 @@ def _params(params: Any) -> Any:
         return params
     try:
         return jax.eval_shape(params)
+    except Exception:
+        pass  # It may need to see numbers.
+    try:
+        return params()
     except Exception as error:
         raise AuditError(
             f"params, a function, raised {describe(error)}"
@@ -186,18 +190,17 @@ def _laws(
         )
         broken = [Law(coupling="other", broken=impure) for _ in tree.leaves]
         return broken, [Finding("impure", "error", "", message)]
-    scripts = _long_enough(Runner(made, tree, subject.extra_args))
+    runner = Runner(made, tree, subject.extra_args)
+    scripts = _long_enough(runner)
     if subject.is_factory:
-        probe: FactoryProbe | ObjectProbe = FactoryProbe(
-            subject, tree, scripts, eta, float(lam or 0.0), progress
-        )
+        decay = float(lam or 0.0)
+        probe = FactoryProbe(subject, runner, scripts, eta, decay, progress)
         laws = probe.laws()
     else:
-        probe = ObjectProbe(subject, tree, scripts, progress)
-        laws = probe.laws()
+        laws = ObjectProbe(runner, scripts, progress).laws()
         for i, law in enumerate(laws):
             name_coupling(law, i, expected)
-    change = probe.runner.state_change
+    change = runner.state_change
     message = f"{change}: it cannot be carried through `jax.lax.scan`"
     return laws, [Finding("state-change", "warning", "", message)] if change else []
 

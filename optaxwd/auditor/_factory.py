@@ -12,7 +12,6 @@ from optaxwd.auditor._errors import AuditError, describe, own_traceback
 from optaxwd.auditor._indirect import INJECTED, Injection, indirect_law, surroundings
 from optaxwd.auditor._laws import Law
 from optaxwd.auditor._learning_rates import at_steps, halving, times
-from optaxwd.auditor._leaves import ProbeTree
 from optaxwd.auditor._runs import Runner, double_precision
 from optaxwd.auditor._scripts import Script, Scripts, Values, scaled
 from optaxwd.auditor._seen import Seen
@@ -42,21 +41,16 @@ class FactoryProbe:
     def __init__(
         self,
         subject: Subject,
-        tree: ProbeTree,
+        runner: Runner,
         scripts: Scripts,
         learning_rate: Any,
         weight_decay: float,
         progress: Callable[[str], None],
     ) -> None:
-        self.subject, self.tree, self.scripts = subject, tree, scripts
+        self.subject, self.tree, self.scripts = subject, runner.tree, scripts
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.progress = progress
-        self.twins = self._twins(learning_rate, weight_decay)
-
-    @property
-    def runner(self) -> Runner:
-        """The optimizer with λ."""
-        return self.twins.decayed
+        self.twins = Twins(runner, self._runner(learning_rate, 0.0))
 
     def laws(self) -> list[Law]:
         """Return the law of each leaf."""

@@ -322,7 +322,7 @@ def _is_bias_or_norm(leaf: ProbeLeaf) -> bool:
     those above it.
     """
     *above, last = leaf.path.split("/")
-    if _NORM_NAMES.search(last):
+    if _NORM_NAMES.search(last) or (last == "b" and len(leaf.shape) <= 1):
         return True
     if leaf.owner is not None and "norm" in leaf.owner.lower():
         return True

@@ -12,11 +12,9 @@ import numpy as np
 
 from optaxwd.auditor import _fits as fits
 from optaxwd.auditor._laws import Law
-from optaxwd.auditor._leaves import ProbeTree
 from optaxwd.auditor._runs import Runner
 from optaxwd.auditor._scripts import Scripts, Values, scaled
 from optaxwd.auditor._shown import INITIAL, Shown, direct_law, pulled_point
-from optaxwd.auditor._subject import Subject
 
 LONG = 320
 _STARTS = (1e-2, 1e-4, 1.0, 1e-6)
@@ -28,14 +26,9 @@ class ObjectProbe:
     """Runs a ready-made optimizer and infers the law of each leaf."""
 
     def __init__(
-        self,
-        subject: Subject,
-        tree: ProbeTree,
-        scripts: Scripts,
-        progress: Callable[[str], None],
+        self, runner: Runner, scripts: Scripts, progress: Callable[[str], None]
     ) -> None:
-        self.tree, self.scripts, self.progress = tree, scripts, progress
-        self.runner = Runner(subject.make(None, None), tree, subject.extra_args)
+        self.runner, self.scripts, self.progress = runner, scripts, progress
 
     def laws(self) -> list[Law]:
         """Return the law of each leaf."""

@@ -97,7 +97,9 @@ class LeafReport:
         """The law in words."""
         if not self.decays:
             return "cannot tell" if self.cannot_tell else "no decay"
-        words = [_WORDS[self.coupling]]
+        words = [_WORDS.get(self.coupling, "")]
+        if self.coupling == "other":
+            words = ["decoupled" if self.decoupled else "cannot tell which"]
         if self.penalty != "L2":
             words.append(self.penalty)
         if self.anchor:
@@ -133,7 +135,6 @@ _WORDS = {
     "trust_ratio": "inside the trust ratio",
     "proximal": "proximal, η·λ/(1+η·λ)",
     "averaged": "inside the averaged iterates",
-    "other": "tied to what cannot be told",
 }
 
 
