@@ -191,13 +191,12 @@ def _laws(
         broken = [Law(coupling="other", broken=impure) for _ in tree.leaves]
         return broken, [Finding("impure", "error", "", message)]
     runner = Runner(made, tree, subject.extra_args)
-    scripts = _long_enough(runner)
     if subject.is_factory:
-        decay = float(lam or 0.0)
-        probe = FactoryProbe(subject, runner, scripts, eta, decay, progress)
-        laws = probe.laws()
+        probe = FactoryProbe(subject, runner, eta, float(lam or 0.0), progress)
+        laws = probe.laws(_long_enough(runner, probe.acts))
     else:
-        laws = ObjectProbe(runner, scripts, progress).laws()
+        whole = ObjectProbe(runner, progress)
+        laws = whole.laws(_long_enough(runner, whole.acts))
         for i, law in enumerate(laws):
             name_coupling(law, i, expected)
     change = runner.state_change
@@ -205,14 +204,20 @@ def _laws(
     return laws, [Finding("state-change", "warning", "", message)] if change else []
 
 
-def _long_enough(runner: Runner) -> Scripts:
-    """Return scripts in which some update is not zero, if there are such."""
-    for steps in STEPS:
-        scripts = Scripts(runner.tree, steps)
-        updates = runner(scripts.script(scripts.a, scripts.first))
-        if any(update.any() for update in updates):
-            return scripts
-    raise AuditError(
-        f"all updates are zero in {STEPS[-1]} steps, for every leaf: the optimizer "
-        "does nothing, or its learning rate does not start within them."
-    )
+def _long_enough(runner: Runner, acts: Callable[[Scripts], bool]) -> Scripts:
+    """Return scripts in which decay acts; the shortest if it does in none.
+
+    It may start late, or only in the steps that end an accumulation.
+    """
+    scripts = [Scripts(runner.tree, steps) for steps in STEPS]
+    for script in scripts:
+        if acts(script):
+            return script
+    longest = scripts[-1]
+    updates = runner(longest.script(longest.a, longest.first))
+    if not any(update.any() for update in updates):
+        raise AuditError(
+            f"all updates are zero in {STEPS[-1]} steps, for every leaf: the optimizer "
+            "does nothing, or its learning rate does not start within them."
+        )
+    return scripts[0]

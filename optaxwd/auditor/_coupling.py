@@ -16,21 +16,23 @@ REFUSED = "a learning-rate schedule could not be passed, so that"
 
 def add_coupling(law: Law, leaf: Seen, rates_of: Rates) -> None:
     """Add to ``law``, whose rates are known, powers, coupling, λ and factor."""
-    doubled = rates_of(leaf.pull_decay_2, leaf.base_a)
-    faster = rates_of(leaf.pull_rate_2, leaf.base_rate_2)
+    doubled = rates_of(leaf.pulls["decay_2"], leaf.bases["a"])
+    slower = None
+    if "slower" in leaf.pulls:
+        slower = rates_of(leaf.pulls["slower"], leaf.bases["slower"])
     law.decay_power = _power(law.rates, doubled, 2.0)
     if law.decay_power != 1.0 and doubled is not None:
         proximal = fits.proximal_rates
         if _power(proximal(law.rates), proximal(doubled), 2.0) == 1.0:
             law.decay_power, law.coupling = 1.0, "proximal"
             law.after_step = False
-            if faster is not None:
-                faster = proximal(faster)
-            law.lr_power = _power(proximal(law.rates), faster, 2.0)
+            if slower is not None:
+                slower = proximal(slower)
+            law.lr_power = _power(proximal(law.rates), slower, 0.5)
             law.schedule_power = _schedule_power(law, leaf, rates_of)
             _add_factor(law, leaf, proximal(law.rates))
             return
-    law.lr_power = _power(law.rates, faster, 2.0)
+    law.lr_power = _power(law.rates, slower, 0.5)
     law.schedule_power = _schedule_power(law, leaf, rates_of)
     _name(law, leaf)
     _add_factor(law, leaf, law.rates)
@@ -39,8 +41,13 @@ def add_coupling(law: Law, leaf: Seen, rates_of: Rates) -> None:
 def _name(law: Law, leaf: Seen) -> None:
     """Name the coupling from the powers of the learning rate and of its schedule."""
     eta, lam = leaf.learning_rate, leaf.weight_decay
-    powers = (law.lr_power, law.schedule_power)
     told = law.schedule_power is not None
+    if not told and "peak" in leaf.refusal:
+        # Only what depends on the peak asks for it.
+        guess = {0.0: 1.0, 1.0: 2.0}
+        law.schedule_power = guess.get(-1.0 if law.lr_power is None else law.lr_power)
+        told = law.schedule_power is not None
+    powers = (law.lr_power, law.schedule_power)
     law.coupling = "other"
     if law.decay_power != 1.0:
         law.notes.append("the rate is not proportional to weight_decay")
@@ -96,21 +103,21 @@ def _schedule_power(law: Law, leaf: Seen, rates_of: Rates) -> float | None:
     proportional to the learning rate, else against the schedule itself. Where no
     schedule was accepted, the factory may have one inside that shows already.
     """
-    if leaf.scheduled is None:
+    if "scheduled" not in leaf.pulls:
         return _inner_schedule_power(leaf, rates_of)
-    pull, base = leaf.scheduled
+    pull, base = leaf.pulls["scheduled"], leaf.bases["scheduled"]
     rates = rates_of(pull, base)
     if rates is None:
         return None
-    steps = fits.proportional(base, -leaf.base_a, 0.0)
+    steps = fits.proportional(base, -leaf.bases["a"], 0.0)
     acting = (law.rates != 0) & (rates != 0)
     if steps is None or not np.all(steps[acting] > 0) or not _vary(steps[acting]):
         steps = 2.0 ** -np.arange(len(rates))
-    return _relative_power(rates[acting] / law.rates[acting], steps[acting])
+    return relative_power(rates[acting] / law.rates[acting], steps[acting])
 
 
 def _inner_schedule_power(leaf: Seen, rates_of: Rates) -> float | None:
-    pull, base = leaf.held
+    pull, base = leaf.pulls["held"], leaf.bases["held"]
     rates = rates_of(pull, base)
     if rates is None or not _vary(rates[rates != 0]):
         return None
@@ -118,10 +125,10 @@ def _inner_schedule_power(leaf: Seen, rates_of: Rates) -> float | None:
     if steps is None:
         return None
     acting = (rates != 0) & (steps > 0)
-    return _relative_power(rates[acting], steps[acting])
+    return relative_power(rates[acting], steps[acting])
 
 
-def _relative_power(rates: np.ndarray, steps: np.ndarray) -> float | None:
+def relative_power(rates: np.ndarray, steps: np.ndarray) -> float | None:
     """Return p with ``rates`` proportional to ``steps ** p``."""
     if len(rates) < 2 or np.any(rates <= 0) or not _vary(steps):
         return None

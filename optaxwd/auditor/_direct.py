@@ -27,7 +27,7 @@ def direct_law(leaf: Seen, *, step_may_change: bool = False) -> Law | None:
     for law, direction in _candidates(leaf):
         reader = _Reader(leaf, law, direction, step_may_change)
         rates = reader.rates()
-        if rates is None:
+        if rates is None or not rates["a"].any():
             continue
         law.decoupled, law.rates = True, rates["a"]
         add_coupling(law, leaf, reader.rates_of)
@@ -62,12 +62,12 @@ class _Reader:
         """Return the rates in each probe, ``None`` if the direction fails in one."""
         leaf = self.leaf
         probes = {
-            "a": (leaf.pull_a, leaf.base_a, leaf.a),
-            "b": (leaf.pull_b, leaf.base_b, leaf.b),
-            "other": (leaf.pull_other, leaf.base_other, leaf.a),
-            "large": (leaf.pull_large, leaf.base_large, leaf.a),
-            "carry": (leaf.pull_carry, leaf.base_carry, leaf.carried),
-            "moving": (leaf.pull_moving, leaf.base_moving, leaf.moving),
+            "a": (leaf.pulls["a"], leaf.bases["a"], leaf.a),
+            "b": (leaf.pulls["b"], leaf.bases["b"], leaf.b),
+            "other": (leaf.pulls["other"], leaf.bases["other"], leaf.a),
+            "large": (leaf.pulls["large"], leaf.bases["large"], leaf.a),
+            "carry": (leaf.pulls["carry"], leaf.bases["carry"], leaf.carried),
+            "moving": (leaf.pulls["moving"], leaf.bases["moving"], leaf.moving),
         }
         found: dict[str, np.ndarray] = {}
         for name, probe in probes.items():
@@ -141,7 +141,7 @@ def _candidates(leaf: Seen) -> Iterator[tuple[Law, Direction]]:
         Law(gate="cautious", anchor=initial),
         lambda params, base: (params - start) * (base * (params - start) <= 0),
     )
-    gate = np.any(np.abs(leaf.pull_a) > leaf.floor, axis=0)
+    gate = np.any(np.abs(leaf.pulls["a"]) > leaf.floor, axis=0)
     if not gate.all():
         yield (
             Law(gate="partly", notes=[f"{gate.sum()} of {gate.size} entries decay"]),
@@ -151,7 +151,7 @@ def _candidates(leaf: Seen) -> Iterator[tuple[Law, Direction]]:
 
 def _huber_delta(leaf: Seen) -> float | None:
     """Return the δ from which on the pull stops growing with θ, if there is one."""
-    size = np.abs(leaf.pull_a[_strongest(leaf)])
+    size = np.abs(leaf.pulls["a"][_strongest(leaf)])
     ratio = size / np.abs(leaf.a)
     steepest = float(np.max(ratio, initial=0.0))
     return float(np.max(size)) / steepest if steepest > 0 else None
@@ -161,11 +161,11 @@ def _fixed_point(leaf: Seen) -> np.ndarray | None:
     """Return what A and B are both pulled towards, if it is one point."""
     t = _strongest(leaf)
     apart = leaf.a - leaf.b
-    rate = -float(np.sum((leaf.pull_a[t] - leaf.pull_b[t]) * apart)) / float(
+    rate = -float(np.sum((leaf.pulls["a"][t] - leaf.pulls["b"][t]) * apart)) / float(
         np.sum(apart * apart)
     )
-    return leaf.a + leaf.pull_a[t] / rate if rate > 0 else None
+    return leaf.a + leaf.pulls["a"][t] / rate if rate > 0 else None
 
 
 def _strongest(leaf: Seen) -> int:
-    return int(np.argmax(np.max(np.abs(leaf.pull_a), axis=1)))
+    return int(np.argmax(np.max(np.abs(leaf.pulls["a"]), axis=1)))

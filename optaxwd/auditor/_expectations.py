@@ -8,7 +8,7 @@ import numpy as np
 from optaxwd._checks import check_scalar, check_scalar_or_schedule, is_static_number
 from optaxwd.auditor._errors import AuditError, describe
 from optaxwd.auditor._laws import Law
-from optaxwd.auditor._learning_rates import at_steps
+from optaxwd.auditor._learning_rates import at_steps, peak
 from optaxwd.auditor._leaves import ProbeTree
 from optaxwd.tree import broadcast_prefix, leaves_with_paths
 
@@ -75,28 +75,41 @@ def expectations(
 
 def name_coupling(law: Law, i: int, expected: Expectations) -> None:
     """Name the coupling of a ready-made optimizer's decay by the size of its rate."""
-    if law.coupling != "other" or not law.decoupled or law.broken:
+    if law.coupling != "other" or not law.decays or law.adaptive:
         return
-    rates = law.rates
-    wanted = expected.rates(i, len(rates))
-    if law.schedule_power == 2.0:
-        law.coupling = "corrected"
-    elif wanted is None or not wanted.any():
+    name = _coupling(law, i, expected)
+    if name is not None:
+        law.coupling, law.decoupled = name, True
+        law.weight_decay = expected.decay(i)
+        if name == "other":
+            law.lr_power = 2.0
+            law.notes.append("the rate goes with the learning rate to the power 2")
+    elif law.decoupled:
         law.notes.append(
             "what the rate is tied to cannot be told: pass a factory "
             "(learning_rate, weight_decay), or what you expect of both"
         )
-    elif _is(rates, wanted):
-        law.coupling, law.weight_decay = "learning_rate", expected.decay(i)
-    elif _is(rates, wanted / (1.0 + wanted)):
-        law.coupling, law.weight_decay = "proximal", expected.decay(i)
-    elif _is(rates, expected.decay(i)):
-        law.coupling, law.weight_decay = "constant", expected.decay(i)
-        if law.schedule_power == 1.0:
-            law.coupling = "independent"
-    elif _is(rates, wanted * expected.learning_rates(len(rates))):
-        law.lr_power, law.weight_decay = 2.0, expected.decay(i)
-        law.notes.append("the rate goes with the learning rate to the power 2")
+
+
+def _coupling(law: Law, i: int, expected: Expectations) -> str | None:
+    """Return the coupling that gives these very rates at the expected η and λ."""
+    eta = expected.learning_rates(len(law.rates))
+    if eta is None or not expected.decay(i):
+        return None
+    rate = eta * expected.decay(i)
+    if _is(law.rates, rate):
+        return "learning_rate"
+    if _is(law.rates, rate / (1.0 + rate)):
+        return "proximal"
+    if _is(law.rates, expected.decay(i)):
+        return "independent" if law.schedule_power == 1.0 else "constant"
+    if callable(expected.learning_rate):
+        top = peak(expected.learning_rate)
+        if top > 0 and _is(law.rates, rate / top):
+            return "independent"
+        if top > 0 and _is(law.rates, eta * rate / top):
+            return "corrected"
+    return "other" if _is(law.rates, eta * rate) else None
 
 
 def _is(rates: np.ndarray, wanted: np.ndarray | float) -> bool:

@@ -42,18 +42,23 @@ class FactoryProbe:
         self,
         subject: Subject,
         runner: Runner,
-        scripts: Scripts,
         learning_rate: Any,
         weight_decay: float,
         progress: Callable[[str], None],
     ) -> None:
-        self.subject, self.tree, self.scripts = subject, runner.tree, scripts
+        self.subject, self.tree = subject, runner.tree
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.progress = progress
         self.twins = Twins(runner, self._runner(learning_rate, 0.0))
 
-    def laws(self) -> list[Law]:
-        """Return the law of each leaf."""
+    def acts(self, scripts: Scripts) -> bool:
+        """Return whether λ changes anything within ``scripts``."""
+        pull, _ = self.twins.pull(scripts.script(scripts.a, scripts.first))
+        return any(x.any() for x in pull)
+
+    def laws(self, scripts: Scripts) -> list[Law]:
+        """Return the law of each leaf, from probes by ``scripts``."""
+        self.scripts = scripts
         seen = self._look()
         laws: list[Law | None] = []
         for leaf in seen:
@@ -74,64 +79,67 @@ class FactoryProbe:
         """Return what each leaf shows in the probes that all of them need."""
         s = self.scripts
         self.progress("λ against 0")
-        pull_a, base_a = self.twins.pull(s.script(s.a, s.first))
-        pull_b, base_b = self.twins.pull(s.script(s.b, s.first))
-        pull_other, base_other = self.twins.pull(s.script(s.a, s.second))
-        pull_large, base_large = self.twins.pull(s.script(s.a, scaled(s.first, 8.0)))
-        pull_carry, base_carry = self.twins.pull(s.carry(s.a, s.first))
-        pull_moving, base_moving = self.twins.pull(s.move(s.first))
+        script = s.script(s.a, s.first)
         rest = s.script(s.a, s.no_grads())
-        rest_decayed, rest_plain = self.twins.decayed(rest), self.twins.plain(rest)
-        base_double = self.twins.plain(s.script(scaled(s.a, 2.0), s.first))
-        self.progress("λ doubled, learning rate doubled, a schedule")
-        decay_2 = Twins(
-            self._runner(self.learning_rate, 2 * self.weight_decay), self.twins.plain
-        )
-        pull_decay_2, _ = decay_2.pull(s.script(s.a, s.first))
-        rate_2 = self._twins(times(self.learning_rate, 2.0), self.weight_decay)
-        pull_rate_2, base_rate_2 = rate_2.pull(s.script(s.a, s.first))
-        scheduled = self._scheduled(s.script(s.a, s.first))
-        held = self.twins.pull(s.script(s.a, s.held_grads()))
-        held_negative = self.twins.plain(s.script(s.a, scaled(s.held_grads(), -1.0)))
+        probes = {
+            "a": self.twins.pull(script),
+            "b": self.twins.pull(s.script(s.b, s.first)),
+            "other": self.twins.pull(s.script(s.a, s.second)),
+            "large": self.twins.pull(s.script(s.a, scaled(s.first, 8.0))),
+            "carry": self.twins.pull(s.carry(s.a, s.first)),
+            "moving": self.twins.pull(s.move(s.first)),
+            "held": self.twins.pull(s.script(s.a, s.held_grads())),
+        }
+        bases = {
+            "double": self.twins.plain(s.script(scaled(s.a, 2.0), s.first)),
+            "held_negative": self.twins.plain(
+                s.script(s.a, scaled(s.held_grads(), -1.0))
+            ),
+        }
+        refusal = self._add_variants(probes, script)
+        at_rest = (self.twins.decayed(rest), self.twins.plain(rest))
         return [
             Seen(
                 start=s.start[i],
                 a=s.a[i],
                 b=s.b[i],
                 grads=s.first[i],
-                pull_a=pull_a[i],
-                pull_b=pull_b[i],
-                pull_other=pull_other[i],
-                pull_large=pull_large[i],
-                pull_carry=pull_carry[i],
-                base_a=base_a[i],
-                base_b=base_b[i],
-                base_other=base_other[i],
-                base_large=base_large[i],
-                base_carry=base_carry[i],
-                base_double=base_double[i],
-                pull_moving=pull_moving[i],
-                base_moving=base_moving[i],
-                pull_decay_2=pull_decay_2[i],
-                pull_rate_2=pull_rate_2[i],
-                base_rate_2=base_rate_2[i],
-                scheduled=None
-                if scheduled is None
-                else (scheduled[0][i], scheduled[1][i]),
-                held=(held[0][i], held[1][i]),
-                held_negative=held_negative[i],
-                rest_is_finite=bool(np.isfinite(rest_decayed[i]).all()),
-                plain_rest_is_finite=bool(np.isfinite(rest_plain[i]).all()),
-                learning_rate=at_steps(self.learning_rate, len(pull_a[i])),
+                pulls={name: pull[i] for name, (pull, _) in probes.items()},
+                bases={name: base[i] for name, (_, base) in probes.items()}
+                | {name: base[i] for name, base in bases.items()},
+                rest_is_finite=bool(np.isfinite(at_rest[0][i]).all()),
+                plain_rest_is_finite=bool(np.isfinite(at_rest[1][i]).all()),
+                learning_rate=at_steps(self.learning_rate, s.steps),
                 weight_decay=self.weight_decay,
+                refusal=refusal,
             )
             for i in range(len(s.a))
         ]
 
-    def _twins(self, learning_rate: Any, weight_decay: float) -> Twins:
-        return Twins(
-            self._runner(learning_rate, weight_decay), self._runner(learning_rate, 0.0)
-        )
+    def _add_variants(
+        self, probes: dict[str, tuple[Values, Values]], script: Script
+    ) -> str:
+        """Add probes with another λ and other learning rates.
+
+        Returns:
+          What the factory said to a schedule, if it refused it.
+        """
+        self.progress("λ doubled, the learning rate halved, a schedule")
+        doubled = self._runner(self.learning_rate, 2 * self.weight_decay)
+        probes["decay_2"] = Twins(doubled, self.twins.plain).pull(script)
+        refusal = ""
+        for name, eta in (
+            ("slower", times(self.learning_rate, 0.5)),
+            ("scheduled", halving(self.learning_rate)),
+        ):
+            try:
+                twins = Twins(
+                    self._runner(eta, self.weight_decay), self._runner(eta, 0.0)
+                )
+                probes[name] = twins.pull(script)
+            except AuditError as error:
+                refusal = str(error)
+        return refusal
 
     def _runner(self, learning_rate: Any, weight_decay: float) -> Runner:
         with double_precision():
@@ -143,15 +151,6 @@ class FactoryProbe:
                     f"{weight_decay=!r}: {describe(error)}"
                 ) from own_traceback(error)
         return Runner(made, self.tree, self.subject.extra_args)
-
-    def _scheduled(self, script: Script) -> tuple[Values, Values] | None:
-        """Return the pull under a learning rate that halves; None: not accepted."""
-        try:
-            return self._twins(halving(self.learning_rate), self.weight_decay).pull(
-                script
-            )
-        except AuditError:
-            return None
 
     def _indirect(self, seen: list[Seen], active: np.ndarray) -> list[Law | None]:
         """Return the laws of the leaves whose decay goes through something."""
@@ -177,7 +176,7 @@ class FactoryProbe:
         """
         s = self.scripts
         script = s.carry(s.a, s.first)
-        sizes = [max(np.max(np.abs(x.pull_carry)), x.floor) for x in seen]
+        sizes = [max(np.max(np.abs(x.pulls["carry"])), x.floor) for x in seen]
         found: list[Injection | None] = [None] * len(seen)
         for kind, pull, starts in INJECTED:
             left = active & np.array([entry is None for entry in found])
@@ -194,7 +193,7 @@ class FactoryProbe:
                 ]
                 plain = self.twins.plain(script.replace(grads=grads))
                 return [
-                    (x.base_carry + x.pull_carry - y) / size
+                    (x.bases["carry"] + x.pulls["carry"] - y) / size
                     for x, y, size in zip(seen, plain, sizes, strict=True)
                 ]
 
@@ -226,7 +225,7 @@ class FactoryProbe:
         s = self.scripts
         return s.moved_by_others(
             lambda params: self.twins.pull(s.script(params, s.first))[0],
-            [leaf.pull_a for leaf in seen],
+            [leaf.pulls["a"] for leaf in seen],
             [leaf.floor for leaf in seen],
         )
 

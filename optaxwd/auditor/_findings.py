@@ -85,7 +85,8 @@ def find(
         found += _about_expectations(i, leaf, law, expected, is_factory)
         found += _about_precision(leaf, law, survival)
         named = expected.multipliers is not None
-        if law.decays and not named and _is_bias_or_norm(leaf):
+        certain = law.decays and not law.cannot_tell
+        if certain and not named and _is_bias_or_norm(leaf):
             found.append(
                 Finding(
                     "norm-decays",

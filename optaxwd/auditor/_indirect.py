@@ -37,7 +37,7 @@ def surroundings(leaf: Seen) -> str:
     ``"trust_ratio"`` if it scales them with the leaf, ``"averaged"`` if it draws the
     leaf to iterates in its state, less from step to step; else empty.
     """
-    if fits.agree(leaf.base_double, 2.0 * leaf.base_a, leaf.floor):
+    if fits.agree(leaf.bases["double"], 2.0 * leaf.bases["a"], leaf.floor):
         return "trust_ratio"
     return "averaged" if _averaging(leaf) == "running" else ""
 
@@ -57,11 +57,11 @@ def indirect_law(
         rescaled = direct_law(leaf, step_may_change=True)
         if rescaled is not None:
             return rescaled
-    linear = fits.agree(leaf.pull_a, leaf.pull_other, leaf.floor) and fits.agree(
-        leaf.pull_a, leaf.pull_large, leaf.floor
-    )
+    linear = fits.agree(
+        leaf.pulls["a"], leaf.pulls["other"], leaf.floor
+    ) and fits.agree(leaf.pulls["a"], leaf.pulls["large"], leaf.floor)
     law = Law(decoupled=False, adaptive=not linear, in_state=_is_in_state(leaf))
-    law.rates = fits.rate_along(long if linear else leaf.pull_a, leaf.a)
+    law.rates = fits.rate_along(long if linear else leaf.pulls["a"], leaf.a)
     law.lr_power = _lr_power(leaf)
     if through:
         law.coupling = through
@@ -98,7 +98,7 @@ def _add_injection(law: Law, injection: Injection, leaf: Seen) -> None:
 
 def _is_in_state(leaf: Seen) -> bool:
     return not fits.is_zero(
-        leaf.pull_carry[carry_from(len(leaf.pull_carry)) :], leaf.floor
+        leaf.pulls["carry"][carry_from(len(leaf.pulls["carry"])) :], leaf.floor
     )
 
 
@@ -108,8 +108,8 @@ def _averaging(leaf: Seen) -> str:
     ``"running"`` if less and less so, as a mean over all steps does; ``"moving"`` if
     evenly; empty if not at all.
     """
-    apart = np.broadcast_to(leaf.b - leaf.a, leaf.base_a.shape)
-    shares = fits.proportional(leaf.base_b - leaf.base_a, apart, leaf.floor)
+    apart = np.broadcast_to(leaf.b - leaf.a, leaf.bases["a"].shape)
+    shares = fits.proportional(leaf.bases["b"] - leaf.bases["a"], apart, leaf.floor)
     if shares is None or not np.all(shares > 1e-9):
         return ""
     return "running" if np.ptp(shares) > 1e-6 * np.max(shares) else "moving"
@@ -117,17 +117,16 @@ def _averaging(leaf: Seen) -> str:
 
 def _is_linear_in_params(leaf: Seen) -> bool:
     """Return whether the pull is a multiple of θ that does not depend on θ."""
-    pairs = ((leaf.pull_a, leaf.a), (leaf.pull_b, leaf.b))
+    pairs = ((leaf.pulls["a"], leaf.a), (leaf.pulls["b"], leaf.b))
     rates = fits.all_proportional(pairs, leaf.floor)
     return rates is not None and fits.agree(rates[0], rates[1])
 
 
 def _lr_power(leaf: Seen) -> float | None:
-    return fits.exponent(
-        fits.rate_along(leaf.pull_a, leaf.a),
-        fits.rate_along(leaf.pull_rate_2, leaf.a),
-        2.0,
-    )
+    if "slower" not in leaf.pulls:
+        return None
+    rates = (fits.rate_along(leaf.pulls[x], leaf.a) for x in ("a", "slower"))
+    return fits.exponent(*rates, factor=0.5)
 
 
 def _points_at_zero(leaf: Seen) -> bool:
@@ -137,5 +136,5 @@ def _points_at_zero(leaf: Seen) -> bool:
         > 0.3
         * np.linalg.norm(pull)
         * np.linalg.norm(np.broadcast_to(params, pull.shape))
-        for pull, params in ((leaf.pull_a, leaf.a), (leaf.pull_b, leaf.b))
+        for pull, params in ((leaf.pulls["a"], leaf.a), (leaf.pulls["b"], leaf.b))
     )

@@ -34,3 +34,15 @@ def halving(learning_rate: ScalarOrSchedule) -> Callable[[Any], Any]:
     return lambda count: (
         value_at(learning_rate, count) * jnp.exp2(-jnp.asarray(count, float))
     )
+
+
+def peak(learning_rate: ScalarOrSchedule) -> float:
+    """Return the largest learning rate of the steps that a run may have."""
+    if not callable(learning_rate):
+        return float(value_at(learning_rate, 0))
+    try:
+        return float(jnp.max(value_at(learning_rate, jnp.arange(100_000))))
+    except Exception:
+        # Not a schedule of an array of counts; sparsely, one by one.
+        counts = np.unique(np.geomspace(1, 1e5, 200).astype(int))
+        return max(float(value_at(learning_rate, int(t))) for t in (0, *counts))

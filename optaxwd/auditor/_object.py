@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from optaxwd.auditor import _fits as fits
+from optaxwd.auditor._coupling import relative_power
 from optaxwd.auditor._laws import Law
 from optaxwd.auditor._runs import Runner
 from optaxwd.auditor._scripts import Scripts, Values, scaled
@@ -25,13 +26,20 @@ _NO_DECAY = 1e-8
 class ObjectProbe:
     """Runs a ready-made optimizer and infers the law of each leaf."""
 
-    def __init__(
-        self, runner: Runner, scripts: Scripts, progress: Callable[[str], None]
-    ) -> None:
-        self.runner, self.scripts, self.progress = runner, scripts, progress
+    def __init__(self, runner: Runner, progress: Callable[[str], None]) -> None:
+        self.runner, self.progress = runner, progress
 
-    def laws(self) -> list[Law]:
-        """Return the law of each leaf."""
+    def acts(self, scripts: Scripts) -> bool:
+        """Return whether the parameters change any update within ``scripts``."""
+        updates = [
+            self.runner(scripts.script(x, scripts.first))
+            for x in (scripts.a, scripts.b)
+        ]
+        return any((x != y).any() for x, y in zip(*updates, strict=True))
+
+    def laws(self, scripts: Scripts) -> list[Law]:
+        """Return the law of each leaf, from probes by ``scripts``."""
+        self.scripts = scripts
         shown = self._look()
         laws = [direct_law(leaf) for leaf in shown]
         laws = self._fill(laws, self._towards_a_point, shown)
@@ -47,6 +55,8 @@ class ObjectProbe:
         calls = self.scripts.calls_for_a_gradient_step(run) if any(late) else 1
         for law, leaf, is_late, is_moved in zip(found, shown, late, moved, strict=True):
             law.micro_steps = calls if is_late else 1
+            if law.decoupled and not law.is_steady:
+                _add_schedule_power(law, leaf)
             law.ascends = leaf.ascends
             law.broken_at_rest = not leaf.rest_is_finite
             law.cross_leaf = law.decays and is_moved
@@ -244,6 +254,21 @@ def _anchored(
         law.notes.append("the optimizer draws θ to iterates in its state")
         return law
     return None
+
+
+def _add_schedule_power(law: Law, leaf: Shown) -> None:
+    """Compare how the rate changes with how the steps do under one gradient held."""
+    odd = leaf["held_p"] - leaf["held_n"]
+    steps = fits.proportional(odd, np.broadcast_to(-odd[-1], odd.shape), leaf.floor)
+    if steps is None:
+        return
+    acting = (law.rates != 0) & (steps > 0)
+    law.schedule_power = relative_power(law.rates[acting], steps[acting])
+    if law.schedule_power:
+        law.notes.append(
+            "the rate goes with the learning-rate schedule to the power "
+            f"{law.schedule_power:g}"
+        )
 
 
 def _can_be_drawn(leaf: Shown) -> bool:

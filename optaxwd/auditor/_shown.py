@@ -132,12 +132,16 @@ def _towards_zero(leaf: Shown) -> Law | None:
         return None
     law = Law(decoupled=True, coupling="other", rates=rates, adaptive=of_size)
     law.decays = law.rate > 0
+    if slopes is None:
+        law.decoupled = None
+        law.notes.append(
+            "the updates also scale with the parameters, so that what looks like decay "
+            "may be part of that: pass a factory (learning_rate, weight_decay) to tell"
+        )
     if of_norm:
         law.notes.append("the rate depends on the size of the leaf")
     if of_size:
         law.notes.append("the rate depends on the size of the gradients")
-    if slopes is None:
-        law.notes.append("the step without decay also scales with the parameters")
     return law
 
 

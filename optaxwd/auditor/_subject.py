@@ -9,6 +9,7 @@ import jax
 import optax
 
 from optaxwd.auditor._errors import AuditError, describe, own_traceback
+from optaxwd.auditor._learning_rates import peak
 
 # What probes use where nothing else is given.
 LEARNING_RATE = 1e-3
@@ -103,7 +104,12 @@ def _factory_call(function: Callable[..., Any]) -> Callable[[Any, Any], Any] | N
         return None
     decay = next((name for name in _DECAY_NAMES if name in names), None)
     if "learning_rate" in names and decay is not None:
-        return lambda eta, lam: function(learning_rate=eta, **{decay: lam})
+        has_peak = "peak_learning_rate" in names
+        return lambda eta, lam: function(
+            learning_rate=eta,
+            **{decay: lam},
+            **({"peak_learning_rate": peak(eta)} if has_peak and callable(eta) else {}),
+        )
     if "learning_rate" in names and _second_has_a_default(function):
         raise AuditError(
             f"{getattr(function, '__name__', function)!s} has a learning_rate but no "

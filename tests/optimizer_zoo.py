@@ -243,3 +243,11 @@ def hidden_in_state(learning_rate, weight_decay):
         return new, [*state[1:], decay]
 
     return optax.GradientTransformation(init, update)
+
+
+def late(learning_rate, weight_decay):
+    """Let decay start after some steps."""
+    return optax.adamw(
+        learning_rate,
+        weight_decay=lambda count: jnp.where(count >= 30, weight_decay, 0.0),
+    )
