@@ -1,4 +1,4 @@
-"""What is left of decay in the leaf's own dtype: many real steps, at no gradient."""
+"""What is left of decay in the leaf's own dtype: many real steps, with no gradient."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -15,6 +15,8 @@ from optaxwd.auditor._leaves import ProbeLeaf, ProbeTree, sample
 from optaxwd.auditor._runs import double_precision
 
 STEPS = 1000
+# Size of the gradients, should there have to be some.
+GRADIENT = 0.1
 # Less than this share of the decay left, and it is called lost.
 ENOUGH = 0.5
 
@@ -29,6 +31,7 @@ class Survival:
       total: entries probed.
       share: how much of the change in float64 took place; ``None``: none to compare.
       trouble: why the leaf could not be run in its own dtype.
+      needed_gradient: whether its weights stay finite only with a gradient.
     """
 
     dtype: str
@@ -36,6 +39,7 @@ class Survival:
     total: int = 0
     share: float | None = None
     trouble: str = ""
+    needed_gradient: bool = False
 
     @property
     def survives(self) -> bool:
@@ -54,23 +58,32 @@ def survivals(
     # What is drawn to the initial parameters must start elsewhere.
     starts = [2.0 * x if law.anchor else x for x, law in zip(values, laws, strict=True)]
     own = [leaf.dtype for leaf in tree.leaves]
-    if all(dtype in (np.float64, np.complex128) for dtype in own):
+    exact = [leaf.double for leaf in tree.leaves]
+    if own == exact:
         return [Survival(str(dtype)) for dtype in own]
     any_double = any(dtype in (np.float64, np.complex128) for dtype in own)
-    try:
+
+    def run(size: float) -> list[Survival]:
         with double_precision(any_double):
-            ends = _many_steps(make(), tree, values, starts, own, extra_args)
+            ends = _many_steps(make(), tree, values, starts, own, extra_args, size)
         with double_precision():
-            exact = [
-                np.complex128 if leaf.is_complex else np.float64 for leaf in tree.leaves
+            wanted = _many_steps(make(), tree, values, starts, exact, extra_args, size)
+        return [
+            _compare(str(dtype), x, end, want)
+            for dtype, x, end, want in zip(own, values, ends, wanted, strict=True)
+        ]
+
+    try:
+        found = run(0.0)
+        # Some optimizers divide by the gradient, or by what underflows without one.
+        if any(x.trouble for x in found):
+            found = [
+                dataclasses.replace(y, needed_gradient=True) if x.trouble else x
+                for x, y in zip(found, run(GRADIENT), strict=True)
             ]
-            wanted = _many_steps(make(), tree, values, starts, exact, extra_args)
     except Exception as error:
         return [Survival(str(dtype), trouble=describe(error, 160)) for dtype in own]
-    return [
-        _compare(str(dtype), x, end, want)
-        for dtype, x, end, want in zip(own, values, ends, wanted, strict=True)
-    ]
+    return found
 
 
 def _many_steps(
@@ -80,29 +93,34 @@ def _many_steps(
     starts: list[np.ndarray],
     dtypes: list[Any],
     extra_args: Mapping[str, Any],
+    size: float,
 ) -> list[np.ndarray]:
-    def build(reals: list[np.ndarray]) -> Any:
+    """Return the leaves after the steps; gradients are ±``size``, in turns."""
+
+    def build(reals: list[np.ndarray], *, gradient: bool = False) -> Any:
         arrays = [
             jnp.asarray(leaf.from_reals(x), dtype)
             for leaf, x, dtype in zip(tree.leaves, reals, dtypes, strict=True)
         ]
-        return jax.tree.map(jnp.asarray, tree.build(arrays))
+        return jax.tree.map(jnp.asarray, tree.build(arrays, gradient=gradient))
 
     params = build(values)
-    grads = jax.tree.map(jnp.zeros_like, params)
+    ahead = build([np.full(x.shape, size) for x in values], gradient=True)
     state = optimizer.init(build(starts))
 
-    def step(carry: Any, _: Any) -> tuple[Any, None]:
+    def step(carry: Any, sign: Any) -> tuple[Any, None]:
         params, state = carry
+        grads = jax.tree.map(lambda g: (g * sign).astype(g.dtype), ahead)
         updates, state = optimizer.update(grads, state, params, **extra_args)
         return (optax.apply_updates(params, updates), state), None
 
     @jax.jit
     def run(params: Any, state: Any) -> Any:
-        return jax.lax.scan(step, (params, state), length=STEPS)[0][0]
+        signs = 1.0 - 2.0 * (jnp.arange(STEPS) % 2)
+        return jax.lax.scan(step, (params, state), signs)[0][0]
 
     # One step first: dtypes of the state may settle only then.
-    (params, state), _ = jax.jit(step)((params, state), None)
+    (params, state), _ = jax.jit(step)((params, state), -1.0)
     ends = jax.tree.leaves(run(params, state))
     return [
         leaf.to_reals(end)
@@ -116,7 +134,9 @@ def _compare(
 ) -> Survival:
     change = wanted - start
     size = float(np.sum(change * change))
-    if not (np.isfinite(size) and np.isfinite(end).all()) or size == 0.0:
+    if not (np.isfinite(size) and np.isfinite(end).all()):
+        return Survival(dtype, trouble="the weights do not stay finite")
+    if size == 0.0:
         return Survival(dtype)
     share = float(np.sum((end - start) * change)) / size
     return Survival(dtype, int(np.sum(end != start)), end.size, share)

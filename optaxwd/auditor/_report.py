@@ -70,6 +70,11 @@ class LeafReport:
         notes = list(law.notes)
         if law.decays and survival.trouble:
             notes.append(f"could not run in its own dtype: {survival.trouble}")
+        if law.decays and survival.needed_gradient and not survival.trouble:
+            notes.append(
+                f"in {survival.dtype} its weights do not stay finite where the gradient "
+                "is zero: measured under small ones"
+            )
         if law.decays and not law.is_steady:
             notes.append("the rate changes from step to step")
         return cls(
