@@ -10,7 +10,7 @@ from optaxwd.auditor import _fits as fits
 from optaxwd.auditor._direct import direct_law
 from optaxwd.auditor._errors import AuditError, describe, own_traceback
 from optaxwd.auditor._indirect import INJECTED, Injection, indirect_law, surroundings
-from optaxwd.auditor._laws import Law
+from optaxwd.auditor._laws import NOT_FINITE, Law
 from optaxwd.auditor._learning_rates import at_steps, halving, times
 from optaxwd.auditor._runs import Runner, double_precision
 from optaxwd.auditor._scripts import Script, Scripts, Values, scaled
@@ -233,7 +233,7 @@ class FactoryProbe:
 def _broken(leaf: Seen) -> Law | None:
     if leaf.is_finite:
         return None
-    return Law(coupling="other", broken="an update is not finite")
+    return Law(coupling="other", broken=NOT_FINITE)
 
 
 def _absent(leaf: Seen) -> Law | None:

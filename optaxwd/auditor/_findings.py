@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from optaxwd.auditor._expectations import Expectations
-from optaxwd.auditor._laws import Law
+from optaxwd.auditor._laws import NOT_FINITE, Law
 from optaxwd.auditor._leaves import ProbeLeaf
 from optaxwd.auditor._precision import STEPS, Survival
 
@@ -116,10 +116,10 @@ def _whole(
 
 def _about_law(leaf: ProbeLeaf, law: Law) -> Iterator[Finding]:
     path = leaf.path
+    if law.broken == NOT_FINITE:
+        text = f"{law.broken} under generic gradients: nothing can be told"
+        yield Finding("nan", "error", path, text)
     if law.broken:
-        yield Finding(
-            "nan", "error", path, f"{law.broken} under generic gradients: nothing told"
-        )
         return
     if law.broken_at_rest:
         severity = "warning" if law.rest_is_decay and law.decays else "info"
@@ -263,7 +263,8 @@ def _about_rate(
             return
         wanted, found, what = float(rates[-1]), law.rate, "the rate per step"
         # A schedule may still be on its way to the learning rate that is expected.
-        if not law.is_steady and abs(found) <= abs(wanted):
+        on_its_way = not callable(expected.learning_rate) and not law.is_steady
+        if on_its_way and abs(found) <= abs(wanted):
             return
     if abs(found - wanted) <= 1e-6 * abs(wanted):
         return

@@ -17,7 +17,7 @@ COUPLINGS = (
     "averaged",
     "other",
 )
-DIRECT = ("learning_rate", "independent", "constant", "corrected", "proximal")
+NOT_FINITE = "an update is not finite"
 
 
 @dataclasses.dataclass

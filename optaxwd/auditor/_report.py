@@ -72,7 +72,7 @@ class LeafReport:
             notes.append(f"could not run in its own dtype: {survival.trouble}")
         if law.decays and survival.needed_gradient and not survival.trouble:
             notes.append(
-                f"in {survival.dtype} its weights do not stay finite where the gradient "
+                f"in {survival.dtype} the weights do not stay finite if the gradient "
                 "is zero: measured under small ones"
             )
         if law.decays and not law.is_steady:

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from optaxwd.auditor import _fits as fits
-from optaxwd.auditor._laws import Law
+from optaxwd.auditor._laws import NOT_FINITE, Law
 from optaxwd.auditor._scripts import carry_from
 
 INITIAL = "the initial parameters"
@@ -90,7 +90,7 @@ class Shown:
 def direct_law(leaf: Shown) -> Law | None:
     """Return the law if it can be told from even parts and slopes, else ``None``."""
     if not leaf.is_finite:
-        return Law(coupling="other", broken="an update is not finite")
+        return Law(coupling="other", broken=NOT_FINITE)
     if not leaf.reads_params:
         return Law(decoupled=False)
     if leaf.remembers:

@@ -56,11 +56,17 @@ def test_bug_is_found(factory, code, severity, words):
     ("factory", "coupling", "in_words"),
     [
         (zoo.healthy_sign, "learning_rate", "η·λ"),
-        (zoo.inside_what_collects(4), "learning_rate", "η·λ"),
-        (zoo.inside_what_collects(16), "learning_rate", "η·λ"),
+        pytest.param(
+            zoo.inside_what_collects(4), "learning_rate", "η·λ", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            zoo.inside_what_collects(16), "learning_rate", "η·λ", marks=pytest.mark.slow
+        ),
         (zoo.scheduled_only, "independent", "λ, scheduled with η"),
-        (zoo.decay_schedule, "learning_rate", "η·λ"),
-        (zoo.late, "learning_rate", "η·λ"),
+        pytest.param(
+            zoo.decay_schedule, "learning_rate", "η·λ", marks=pytest.mark.slow
+        ),
+        pytest.param(zoo.late, "learning_rate", "η·λ", marks=pytest.mark.slow),
         (zoo.cautious, "learning_rate", "η·λ, cautious"),
         (zoo.towards_start, "learning_rate", "η·λ, towards the initial parameters"),
         (zoo.l1, "learning_rate", "η·λ, L1"),
@@ -177,6 +183,7 @@ def test_zero_gradients_that_break_the_step_are_told_and_no_more():
     assert found == {"info"} and report.leaves["head"].coupling == "learning_rate"
 
 
+@pytest.mark.slow
 def test_swallowed_by_rounding_in_the_leafs_own_dtype():
     params = {
         "low": jnp.ones((32, 32), jnp.bfloat16),

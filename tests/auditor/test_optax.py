@@ -54,9 +54,7 @@ FAST = {
     "adafactor",
     "lamb",
     "novograd",
-    "contrib.prodigy",
     "contrib.dog",
-    "contrib.madgrad",
     "contrib.momo",
     "contrib.schedule_free_adamw",
 }

@@ -1,0 +1,111 @@
+"""The command line: what it prints and the code it ends with."""
+
+import json
+
+import pytest
+
+from optaxwd.__main__ import main
+
+MODULE = """
+import jax.numpy as jnp
+import optax
+
+optimizer = optax.adamw(1e-3, weight_decay=0.1)
+def make(): return optimizer
+def make_default(name="adamw"): return getattr(optax, name)(1e-3)
+factory = optax.adafactor
+def step(params, grads): return {"w": params["w"] - 0.1 * grads["w"]}
+def params(): return {"w": jnp.ones((8, 4), jnp.float32)}
+def params_of_key(key): return {"w": jnp.ones((4, 4)), "seed": key}
+tree = {"w": jnp.ones((4, 4))}
+mask = {"w": False}
+momo = optax.contrib.momo
+extra = {"value": 1.0}
+def broken(): raise RuntimeError("no such config")
+"""
+
+
+@pytest.fixture(autouse=True)
+def module(tmp_path, monkeypatch):
+    (tmp_path / "audited_module.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+def place(name):
+    return f"audited_module:{name}"
+
+
+@pytest.mark.parametrize("name", ["make", "make_default", "step"])
+def test_a_healthy_optimizer_ends_with_0(name, capsys):
+    assert main(["audit", place(name), "--params", place("tree")]) == 0
+    assert "w" in capsys.readouterr().out
+
+
+def test_findings_end_with_1(capsys):
+    arguments = ["audit", place("factory"), "--params", place("params")]
+    assert main(arguments) == 1
+    assert "lr-independent" in capsys.readouterr().out
+    assert main([*arguments, "--fail-on", "never"]) == 0
+
+
+@pytest.mark.slow
+def test_fail_on_chooses_the_gravity():
+    arguments = ["audit", place("factory"), "--params", place("params")]
+    arguments += ["--weight-decay", "0.0001"]
+    assert main(arguments) == 0
+    assert main([*arguments, "--fail-on", "warning"]) == 1
+
+
+def test_json_and_markdown(capsys):
+    arguments = ["audit", place("make"), "--params", place("params")]
+    assert main([*arguments, "--json"]) == 0
+    read = json.loads(capsys.readouterr().out)
+    assert read["leaves"]["w"]["rate"] == pytest.approx(1e-4)
+    assert main([*arguments, "--markdown"]) == 0
+    assert capsys.readouterr().out.startswith("| parameter |")
+
+
+def test_without_params_a_small_transformer_is_used(capsys):
+    assert main(["audit", place("make")]) == 0
+    assert "attention" in capsys.readouterr().out
+
+
+def test_params_of_a_key_masks_and_extra_arguments(capsys):
+    assert main(["audit", place("make"), "--params", place("params_of_key")]) == 0
+    arguments = ["audit", place("make"), "--params", place("tree")]
+    assert main([*arguments, "--mask", place("mask")]) == 1
+    assert "mask-mismatch" in capsys.readouterr().out
+    arguments = ["audit", place("momo"), "--params", place("tree")]
+    assert main([*arguments, "--extra-args", place("extra")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([place("broken")], "broken() raised RuntimeError: no such config"),
+        ([place("nothing")], "cannot be loaded"),
+        (["no_such_module:x"], "No module named 'no_such_module'"),
+        (["audited_module"], "expected package.module:name"),
+        ([place("momo"), "--params", place("tree")], "'value'"),
+        ([place("make"), "--learning-rate", "-1"], "finite and >= 0, got -1.0"),
+    ],
+)
+def test_what_cannot_be_audited_ends_with_2(arguments, message, capsys):
+    assert main(["audit", *arguments]) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err and not printed.out
+    assert "Traceback" not in printed.err
+
+
+def test_wrong_arguments_end_with_2(capsys):
+    for arguments in ([], ["audit"], ["audit", "x:y", "--fail-on", "nothing"]):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert ended.value.code == 2
+    assert "usage" in capsys.readouterr().err
+
+
+def test_progress_is_shown_when_it_takes_long(monkeypatch, capsys):
+    monkeypatch.setattr("optaxwd.__main__.PATIENCE", 0.0)
+    assert main(["audit", place("make"), "--params", place("tree")]) == 0
+    assert " s] " in capsys.readouterr().err
