@@ -91,6 +91,7 @@ class FactoryProbe:
             "held": self.twins.pull(s.script(s.a, s.held_grads())),
         }
         bases = {
+            "b_other": self.twins.plain(s.script(s.b, s.second)),
             "double": self.twins.plain(s.script(scaled(s.a, 2.0), s.first)),
             "held_negative": self.twins.plain(
                 s.script(s.a, scaled(s.held_grads(), -1.0))

@@ -108,10 +108,16 @@ def _averaging(leaf: Seen) -> str:
     ``"running"`` if less and less so, as a mean over all steps does; ``"moving"`` if
     evenly; empty if not at all.
     """
-    apart = np.broadcast_to(leaf.b - leaf.a, leaf.bases["a"].shape)
-    shares = fits.proportional(leaf.bases["b"] - leaf.bases["a"], apart, leaf.floor)
-    if shares is None or not np.all(shares > 1e-9):
+    names = (("a", "b"), ("other", "b_other"))
+    pairs = [(leaf.bases[y] - leaf.bases[x], leaf.b - leaf.a) for x, y in names]
+    found = fits.all_proportional(pairs, leaf.floor)
+    if (
+        found is None
+        or not fits.agree(found[0], found[1])
+        or not np.all(found[0] > 1e-9)
+    ):
         return ""
+    shares = found[0]
     return "running" if np.ptp(shares) > 1e-6 * np.max(shares) else "moving"
 
 

@@ -25,8 +25,8 @@ class Seen:
         gradient at all steps; `decay_2`: λ doubled; `slower`: the learning rate halved;
         `scheduled`: a learning rate that halves at each step. The last two are missing
         if the factory refused.
-      bases: the updates without λ. Also `double`: twice `a`; `held_negative`: the held
-        gradient negated.
+      bases: the updates without λ. Also `b_other`: `b` under the other gradients;
+        `double`: twice `a`; `held_negative`: the held gradient negated.
       rest_is_finite: whether updates at gradients of zero are, with λ.
       plain_rest_is_finite: whether they are without.
       learning_rate: η at each step.
