@@ -44,6 +44,15 @@ class LeafReport:
         ``"partly"`` if only some entries of the leaf do; else empty.
       cannot_tell: whether the law could not be told.
       notes: what else there is to know, in words.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> import optax
+      >>> import optaxwd
+      >>> report = optaxwd.audit(optax.lars, {"kernel": jnp.ones((4, 3))})
+      >>> leaf = report.leaves["kernel"]
+      >>> leaf.law, leaf.decoupled, leaf.in_state
+      ('inside the trust ratio', False, True)
     """
 
     path: str
