@@ -98,7 +98,27 @@ def row(leaf: optaxwd.LeafReport) -> tuple[str, ...]:
     rate = "as g has it" if adaptive else f"{leaf.rate:.3g}"
     power = "–" if leaf.lr_power is None else f"{leaf.lr_power:g}"
     half_life = "–" if adaptive else f"{leaf.half_life:.4g}"
-    return (leaf.law, past, rate, half_life, power, "yes" if leaf.in_state else "no")
+    return (
+        WORDS.get(leaf.coupling, leaf.law),
+        past,
+        rate,
+        half_life,
+        power,
+        "yes" if leaf.in_state else "no",
+    )
+
+
+WORDS = {
+    "l2": "in the gradient",
+    "learning_rate": "η·λ",
+    "independent": "(η/η_peak)·λ",
+    "constant": "λ",
+    "corrected": "(η²/η_peak)·λ",
+    "momentum": "in the momentum",
+    "trust_ratio": "in the trust ratio",
+    "proximal": "η·λ/(1+η·λ)",
+    "averaged": "in the averaged iterates",
+}
 
 
 def codes(report: optaxwd.AuditReport) -> str:

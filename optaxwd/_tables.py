@@ -47,8 +47,8 @@ def _rich_table(columns: Row, rows: Sequence[Row], numbers: Collection[str]) -> 
 
     grid = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        right = column in numbers
-        grid.add_column(column, justify="right" if right else "left", overflow="fold")
+        side = "right" if column in numbers else "left"
+        grid.add_column(column, justify=side, overflow="fold")
     for row in rows:
         grid.add_row(*map(Text, row))
     width = max(shutil.get_terminal_size((120, 24)).columns, 80)

@@ -7,6 +7,7 @@ import numpy as np
 from optaxwd.auditor import _fits as fits
 from optaxwd.auditor._coupling import add_coupling
 from optaxwd.auditor._laws import Law
+from optaxwd.auditor._penalties import penalties
 from optaxwd.auditor._scripts import carry_from
 from optaxwd.auditor._seen import Seen
 
@@ -34,6 +35,8 @@ def direct_law(leaf: Seen, *, step_may_change: bool = False) -> Law | None:
         _add_dependence(law, rates)
         if step_may_change:
             law.notes.append("λ also changes the length of the step")
+        if not law.gate and _is_gated_by_gradients(leaf):
+            law.gate = "gradient"
         law.decays = law.rate > 0
         return law
     return None
@@ -101,13 +104,22 @@ def _add_dependence(law: Law, rates: dict[str, np.ndarray]) -> None:
     of_size = not _same(rates["a"], rates["large"])
     if of_norm or of_size:
         law.coupling, law.weight_decay, law.factor = "other", None, None
+    elif not _same(rates["a"], rates["moving"]):
+        law.weight_decay = law.factor = None
+        law.notes.append("the rate follows how far the parameters have moved")
     if of_norm:
         law.notes.append("the rate depends on the size of the leaf")
     if of_size:
         law.adaptive = True
         law.notes.append("the rate depends on the size of the gradients")
     elif not _same(rates["a"], rates["other"]):
-        law.notes.append("decay follows a learning rate that the optimizer estimates")
+        law.notes.append("under other gradients of the same size the rate is another")
+
+
+def _is_gated_by_gradients(leaf: Seen) -> bool:
+    """Return whether decay stops where the gradient is zero."""
+    rest = leaf.pulls["rest"]
+    return bool(np.isfinite(rest).all()) and fits.is_zero(rest, leaf.floor)
 
 
 def _same(rates: np.ndarray, others: np.ndarray) -> bool:
@@ -120,27 +132,18 @@ def _candidates(leaf: Seen) -> Iterator[tuple[Law, Direction]]:
     """Yield laws with what decays under them, the plain ones first."""
     yield Law(), lambda params, base: params
     yield Law(after_step=True), lambda params, base: params + base
-    yield Law(penalty="L1"), lambda params, base: np.sign(params)
-    start, initial = leaf.start, "the initial parameters"
-    yield Law(anchor=initial), lambda params, base: params - start
-    yield (
-        Law(penalty="L1", anchor=initial),
-        lambda params, base: np.sign(params - start),
+    t = _strongest(leaf)
+    known = penalties(
+        leaf.start, [(leaf.pulls["a"][t], leaf.a), (leaf.pulls["b"][t], leaf.b)]
     )
-    delta = _huber_delta(leaf)
-    if delta is not None:
-        yield (
-            Law(penalty="Huber", notes=[f"δ = {delta:.4g}"]),
-            lambda params, base: np.clip(params, -delta, delta),
-        )
+    for gate, acts in (("", _everywhere), ("cautious", _where_not_opposed)):
+        for penalty in known:
+            law = Law(penalty=penalty.name, anchor=penalty.anchor, gate=gate)
+            law.notes += [penalty.note] if penalty.note else []
+            yield law, lambda params, base, f=penalty.pull, g=acts: g(f(params), base)
     fixed = _fixed_point(leaf)
     if fixed is not None:
         yield Law(anchor="fixed values"), lambda params, base: params - fixed
-    yield Law(gate="cautious"), lambda params, base: params * (base * params <= 0)
-    yield (
-        Law(gate="cautious", anchor=initial),
-        lambda params, base: (params - start) * (base * (params - start) <= 0),
-    )
     gate = np.any(np.abs(leaf.pulls["a"]) > leaf.floor, axis=0)
     if not gate.all():
         yield (
@@ -149,12 +152,14 @@ def _candidates(leaf: Seen) -> Iterator[tuple[Law, Direction]]:
         )
 
 
-def _huber_delta(leaf: Seen) -> float | None:
-    """Return the δ from which on the pull stops growing with θ, if there is one."""
-    size = np.abs(leaf.pulls["a"][_strongest(leaf)])
-    ratio = size / np.abs(leaf.a)
-    steepest = float(np.max(ratio, initial=0.0))
-    return float(np.max(size)) / steepest if steepest > 0 else None
+def _everywhere(pull: np.ndarray, base: np.ndarray) -> np.ndarray:
+    del base
+    return pull
+
+
+def _where_not_opposed(pull: np.ndarray, base: np.ndarray) -> np.ndarray:
+    """Return the pull where it does not disagree in sign with the ascent direction."""
+    return pull * (base * pull <= 0)
 
 
 def _fixed_point(leaf: Seen) -> np.ndarray | None:

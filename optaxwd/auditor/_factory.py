@@ -9,7 +9,13 @@ import numpy as np
 from optaxwd.auditor import _fits as fits
 from optaxwd.auditor._direct import direct_law
 from optaxwd.auditor._errors import AuditError, describe, own_traceback
-from optaxwd.auditor._indirect import INJECTED, Injection, indirect_law, surroundings
+from optaxwd.auditor._indirect import (
+    INJECTED,
+    Injection,
+    indirect_law,
+    is_linear,
+    surroundings,
+)
 from optaxwd.auditor._laws import NOT_FINITE, Law
 from optaxwd.auditor._learning_rates import at_steps, halving, times
 from optaxwd.auditor._runs import Runner, double_precision
@@ -98,7 +104,8 @@ class FactoryProbe:
             ),
         }
         refusal = self._add_variants(probes, script)
-        at_rest = (self.twins.decayed(rest), self.twins.plain(rest))
+        probes["rest"] = self.twins.pull(rest)
+        decayed_rest = self.twins.decayed(rest)
         return [
             Seen(
                 start=s.start[i],
@@ -108,8 +115,7 @@ class FactoryProbe:
                 pulls={name: pull[i] for name, (pull, _) in probes.items()},
                 bases={name: base[i] for name, (_, base) in probes.items()}
                 | {name: base[i] for name, base in bases.items()},
-                rest_is_finite=bool(np.isfinite(at_rest[0][i]).all()),
-                plain_rest_is_finite=bool(np.isfinite(at_rest[1][i]).all()),
+                rest_is_finite=bool(np.isfinite(decayed_rest[i]).all()),
                 learning_rate=at_steps(self.learning_rate, s.steps),
                 weight_decay=self.weight_decay,
                 refusal=refusal,
@@ -163,9 +169,15 @@ class FactoryProbe:
         injected = self._injected(
             seen, active & np.array([not found for found in through])
         )
-        long, _ = self.twins.pull(s.script(s.a, s.longer(s.first, LONG)))
+        script = s.script(s.a, s.first)
+        ends: Values | None = None
+        if any(is_linear(leaf) for i, leaf in enumerate(seen) if active[i]):
+            runs = [x.end(script, LONG) for x in (self.twins.decayed, self.twins.plain)]
+            ends = [x - y for x, y in zip(*runs, strict=True)]
         return [
-            indirect_law(leaf, through[i], injected[i], long[i]) if active[i] else None
+            indirect_law(leaf, through[i], injected[i], ends[i] if ends else None)
+            if active[i]
+            else None
             for i, leaf in enumerate(seen)
         ]
 
@@ -211,7 +223,7 @@ class FactoryProbe:
             law.cross_leaf = is_moved
             law.ascends = leaf.ascends
             law.broken_at_rest = not leaf.rest_is_finite
-            law.rest_is_decay = leaf.plain_rest_is_finite
+            law.rest_is_decay = bool(np.isfinite(leaf.bases["rest"]).all())
         late = [
             bool(law.decoupled) and leaf.decays_before_it_learns
             for law, leaf in zip(laws, seen, strict=True)

@@ -60,8 +60,18 @@ def all_proportional(
 
 def goes_along(odd: np.ndarray, gradient: np.ndarray) -> bool:
     """Return whether updates, less those under the negated gradient, go along it."""
-    size = float(np.linalg.norm(odd) * np.linalg.norm(gradient))
-    return float(np.sum(odd @ gradient)) > 1e-3 * size > 0
+    along = odd @ gradient
+    sizes = np.linalg.norm(odd, axis=1) * np.linalg.norm(gradient)
+    moving = sizes > 0
+    # A step against it now and then is what some methods climb for.
+    return bool(moving.any() and np.all(along[moving] > 1e-3 * sizes[moving]))
+
+
+def points_against(pull: np.ndarray, direction: np.ndarray) -> bool:
+    """Return whether ``pull`` is, for more than half of it, against ``direction``."""
+    direction = np.broadcast_to(direction, pull.shape)
+    sizes = float(np.linalg.norm(pull) * np.linalg.norm(direction))
+    return -float(np.sum(pull * direction)) > 0.5 * sizes > 0
 
 
 def share_of(pull: np.ndarray, base: np.ndarray, direction: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 
 from optaxwd.auditor import _fits as fits
 from optaxwd.auditor._direct import direct_law
-from optaxwd.auditor._laws import Law
+from optaxwd.auditor._laws import SETTLED, Law
 from optaxwd.auditor._scripts import carry_from
 from optaxwd.auditor._seen import Seen
 
@@ -43,7 +43,7 @@ def surroundings(leaf: Seen) -> str:
 
 
 def indirect_law(
-    leaf: Seen, through: str, injection: Injection | None, long: np.ndarray
+    leaf: Seen, through: str, injection: Injection | None, end: np.ndarray | None
 ) -> Law:
     """Return the law of a leaf whose decay is not direct.
 
@@ -51,17 +51,19 @@ def indirect_law(
       leaf: what the probes showed.
       through: what :func:`surroundings` returned.
       injection: how λ enters the gradients, if it does.
-      long: the pull in a run long enough for momentum to reach its level.
+      end: the last pull of a run long enough for momentum to reach its level; needed
+        only if the pull is linear.
     """
     if not through and injection is None:
         rescaled = direct_law(leaf, step_may_change=True)
         if rescaled is not None:
             return rescaled
-    linear = fits.agree(
-        leaf.pulls["a"], leaf.pulls["other"], leaf.floor
-    ) and fits.agree(leaf.pulls["a"], leaf.pulls["large"], leaf.floor)
+    linear = is_linear(leaf)
     law = Law(decoupled=False, adaptive=not linear, in_state=_is_in_state(leaf))
-    law.rates = fits.rate_along(long if linear else leaf.pulls["a"], leaf.a)
+    pull, settled = leaf.pulls["a"], False
+    if end is not None and linear and law.in_state:
+        pull, settled = end[None], True
+    law.rates = fits.rate_along(pull, leaf.a)
     law.lr_power = _lr_power(leaf)
     if through:
         law.coupling = through
@@ -81,9 +83,17 @@ def indirect_law(
     law.decays = law.rate > 0 if injection is None else injection.alpha > 0
     if not linear:
         law.notes.append("the rate depends on the gradients: measured on generic ones")
-    elif law.in_state:
-        law.notes.append(f"the rate is the one reached after {len(long)} steps")
+    elif settled:
+        law.notes.append(SETTLED)
     return law
+
+
+def is_linear(leaf: Seen) -> bool:
+    """Return whether the pull is the same whatever the gradients are."""
+    return all(
+        fits.agree(leaf.pulls["a"], leaf.pulls[name], leaf.floor)
+        for name in ("other", "large")
+    )
 
 
 def _add_injection(law: Law, injection: Injection, leaf: Seen) -> None:
@@ -138,9 +148,6 @@ def _lr_power(leaf: Seen) -> float | None:
 def _points_at_zero(leaf: Seen) -> bool:
     """Return whether the pull, of no known law, is at least mostly against θ."""
     return all(
-        -np.sum(pull * params)
-        > 0.3
-        * np.linalg.norm(pull)
-        * np.linalg.norm(np.broadcast_to(params, pull.shape))
+        fits.points_against(pull, params)
         for pull, params in ((leaf.pulls["a"], leaf.a), (leaf.pulls["b"], leaf.b))
     )

@@ -17,6 +17,7 @@ COUPLINGS = (
     "averaged",
     "other",
 )
+SETTLED = "the rate is the one that the state reaches in the end"
 NOT_FINITE = "an update is not finite"
 
 

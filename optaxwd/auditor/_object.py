@@ -13,9 +13,10 @@ import numpy as np
 from optaxwd.auditor import _fits as fits
 from optaxwd.auditor._coupling import relative_power
 from optaxwd.auditor._laws import Law
+from optaxwd.auditor._penalties import INITIAL
 from optaxwd.auditor._runs import Runner
 from optaxwd.auditor._scripts import Scripts, Values, scaled
-from optaxwd.auditor._shown import INITIAL, Shown, direct_law, pulled_point
+from optaxwd.auditor._shown import Shown, direct_law, pulled_point
 
 LONG = 320
 _STARTS = (1e-2, 1e-4, 1.0, 1e-6)
@@ -78,30 +79,22 @@ class ObjectProbe:
         """Return what each leaf shows in the probes that all of them need."""
         s, run = self.scripts, self.runner
         self.progress("parameters moved, gradients negated")
-        double = scaled(s.a, 2.0)
-        large, other, held = scaled(s.first, 8.0), s.second, s.held_grads()
-        negated = [scaled(x, -1.0) for x in (s.first, other, large, held)]
-        runs = {
-            "ap": run(s.script(s.a, s.first)),
-            "an": run(s.script(s.a, negated[0])),
-            "bp": run(s.script(s.b, s.first)),
-            "bn": run(s.script(s.b, negated[0])),
-            "a2p": run(s.script(double, s.first)),
-            "a2n": run(s.script(double, negated[0])),
-            "ao": run(s.script(s.a, other)),
-            "aon": run(s.script(s.a, negated[1])),
-            "bo": run(s.script(s.b, other)),
-            "al": run(s.script(s.a, large)),
-            "aln": run(s.script(s.a, negated[2])),
-            "rest_ap": run(s.script(s.a, s.first, start=s.a)),
-            "rest_an": run(s.script(s.a, negated[0], start=s.a)),
-            "rest_bp": run(s.script(s.b, s.first, start=s.b)),
-            "rest_bn": run(s.script(s.b, negated[0], start=s.b)),
-            "carry_a": run(s.carry(s.a, s.first)),
-            "carry_b": run(s.carry(s.b, s.first)),
-            "held_p": run(s.script(s.a, held)),
-            "held_n": run(s.script(s.a, negated[3])),
+        both = {
+            "a": s.script(s.a, s.first),
+            "b": s.script(s.b, s.first),
+            "a2": s.script(scaled(s.a, 2.0), s.first),
+            "o": s.script(s.a, s.second),
+            "bo": s.script(s.b, s.second),
+            "l": s.script(s.a, scaled(s.first, 8.0)),
+            "held": s.script(s.a, s.held_grads()),
+            "still_a": s.script(s.a, s.first, start=s.a),
+            "still_b": s.script(s.b, s.first, start=s.b),
         }
+        runs = {f"{name}+": run(script) for name, script in both.items()}
+        for name, script in both.items():
+            runs[f"{name}-"] = run(script.replace(grads=scaled(script.grads, -1.0)))
+        runs["carry_a"] = run(s.carry(s.a, s.first))
+        runs["carry_b"] = run(s.carry(s.b, s.first))
         rest = run(s.script(s.a, s.no_grads()))
         return [
             Shown(
@@ -110,7 +103,7 @@ class ObjectProbe:
                 s.b[i],
                 s.first[i],
                 {name: updates[i] for name, updates in runs.items()},
-                bool(np.isfinite(rest[i]).all()),
+                rest[i],
             )
             for i in range(len(s.a))
         ]
@@ -130,8 +123,9 @@ class ObjectProbe:
         if all(point is None for point in points):
             return [None] * len(shown)
         s = self.scripts
-        grads = s.settling(LONG)
-        settled = [self.runner(s.script(x, grads)) for x in (s.a, s.b)]
+        settled = [
+            self.runner.end(s.script(x, s.first), LONG, settle=True) for x in (s.a, s.b)
+        ]
         return [
             None
             if point is None
@@ -149,7 +143,7 @@ class ObjectProbe:
         s = self.scripts
         self.progress("decay through the gradient?")
         apart = [b - a for a, b in zip(s.a, s.b, strict=True)]
-        sizes = [max(float(np.max(np.abs(x["ap"]))), 1e-300) for x in shown]
+        sizes = [max(float(np.max(np.abs(x["a+"]))), 1e-300) for x in shown]
         laws: list[Law | None] = [None] * len(shown)
         for drawn in (False, True):
             active = left & np.array([law is None for law in laws])
@@ -163,7 +157,7 @@ class ObjectProbe:
                 ]
                 moved = self.runner(s.script(s.b, grads))
                 return [
-                    (x - leaf["ap"]) / size
+                    (x - leaf["a+"]) / size
                     for x, leaf, size in zip(moved, shown, sizes, strict=True)
                 ]
 
@@ -201,13 +195,14 @@ class ObjectProbe:
     def _add_long_rates(self, laws: list[Law | None]) -> None:
         """Set the rates that linear decay in a state reaches in the end."""
         s = self.scripts
-        grads = s.longer(s.first, LONG)
-        ends = [self.runner(s.script(x, grads)) for x in (s.a, s.b)]
+        ends = [self.runner.end(s.script(x, s.first), LONG) for x in (s.a, s.b)]
         for i, law in enumerate(laws):
             if law is not None and law.decays and not law.adaptive and law.in_state:
                 apart = s.b[i] - s.a[i]
-                law.rates = fits.rate_along(ends[1][i] - ends[0][i], apart)
-                law.notes.append(f"the rate is the one reached after {LONG} steps")
+                law.rates = fits.rate_along((ends[1][i] - ends[0][i])[None], apart)
+                law.notes.append(
+                    "the rate is the one that the state reaches in the end"
+                )
 
     def _moved_by_others(self, shown: list[Shown]) -> list[bool]:
         """Return for each leaf whether other leaves' values change its even part."""
@@ -223,7 +218,7 @@ class ObjectProbe:
 
         return s.moved_by_others(
             even,
-            [leaf.even("rest_ap", "rest_an") for leaf in shown],
+            [leaf.even("still_a") for leaf in shown],
             [leaf.floor for leaf in shown],
         )
 
@@ -237,10 +232,10 @@ def _anchored(
     law = Law(decoupled=True, coupling="other", rates=slopes)
     law.decays = law.rate > 0
     apart = leaf.b - leaf.a
-    end_rate = fits.rate_along(end_b[-1:] - end_a[-1:], apart)[0]
+    end_rate = fits.rate_along((end_b - end_a)[None], apart)[0]
     if not np.isfinite(end_rate) or end_rate <= 0:
         return None
-    end_point = leaf.a + end_a[-1] / end_rate
+    end_point = leaf.a + end_a / end_rate
     size = np.max(np.abs(leaf.a))
     stays = np.max(np.abs(points - end_point)) <= 1e-6 * size
     if stays and np.max(np.abs(end_point - leaf.start)) <= 1e-6 * size:
@@ -258,7 +253,7 @@ def _anchored(
 
 def _add_schedule_power(law: Law, leaf: Shown) -> None:
     """Compare how the rate changes with how the steps do under one gradient held."""
-    odd = leaf["held_p"] - leaf["held_n"]
+    odd = 2.0 * leaf.odd("held")
     steps = fits.proportional(odd, np.broadcast_to(-odd[-1], odd.shape), leaf.floor)
     if steps is None:
         return
@@ -285,7 +280,7 @@ def _through_gradient(leaf: Shown, decay: float, shares: np.ndarray) -> Law | No
         law.notes.append("the optimizer draws θ to iterates in its state")
         return law
     running = drawn and np.ptp(shares) > 1e-6 * np.max(np.abs(shares))
-    pull_first, pull_other = leaf["bp"] - leaf["ap"], leaf["bo"] - leaf["ao"]
+    pull_first, pull_other = leaf["b+"] - leaf["a+"], leaf["bo+"] - leaf["o+"]
     law = Law(
         decays=decay > 0,
         decoupled=False,
@@ -293,8 +288,11 @@ def _through_gradient(leaf: Shown, decay: float, shares: np.ndarray) -> Law | No
         weight_decay=decay,
         in_state=leaf.remembers,
         adaptive=not fits.agree(pull_first, pull_other, leaf.floor),
-        rates=fits.rate_along(leaf.even("ap", "an"), leaf.a),
+        rates=fits.rate_along(leaf.even("still_a"), leaf.a),
     )
+    if fits.is_zero(leaf.even("still_a"), 10 * leaf.floor):
+        law.anchor = INITIAL
+        law.rates = fits.rate_along(leaf.even("a"), leaf.a - leaf.start)
     if decay < 0:
         law.rates = -np.abs(law.rates)
     if law.adaptive:
@@ -307,11 +305,11 @@ def _momentum(leaf: Shown) -> Law | None:
     slopes = leaf.slopes
     if slopes is None or not leaf.remembers:
         return None
-    even = fits.proportional(leaf.even("ap", "an"), leaf.params(leaf.a), leaf.floor)
-    if even is None or not fits.agree(even, slopes):
+    even = fits.proportional(leaf.even("a"), leaf.params(leaf.a), leaf.floor)
+    if even is None or not fits.agree(even, slopes) or not np.all(slopes >= 0):
         return None
     return Law(
-        decays=bool(slopes[-1] > 0),
+        decays=True,
         decoupled=False,
         coupling="momentum",
         rates=slopes,
@@ -325,10 +323,9 @@ def _unknown(leaf: Shown) -> Law:
     At rest, where θ is what `init` saw, no optimizer without decay has an even part
     that depends on θ.
     """
-    at_a, at_b = leaf.even("rest_ap", "rest_an"), leaf.even("rest_bp", "rest_bn")
-    apart = leaf.params(leaf.b - leaf.a)
+    at_a, at_b = leaf.even("still_a"), leaf.even("still_b")
     change = at_b - at_a
-    even = (leaf.even("ap", "an"), leaf.even("bp", "bn"), change)
+    even = (leaf.even("a"), leaf.even("b"), change)
     if all(fits.is_zero(x, 10 * leaf.floor) for x in even):
         law = Law(decoupled=None)
         law.notes.append(
@@ -336,13 +333,12 @@ def _unknown(leaf: Shown) -> Law:
         )
         return law
     law = Law(coupling="other", in_state=leaf.remembers, adaptive=True)
-    rates = fits.rate_along(at_a, leaf.a)
-    others = fits.rate_along(at_b, leaf.b)
-    law.decays = not fits.is_zero(change, 10 * leaf.floor) and bool(
-        np.mean(rates) > 0 and np.mean(others) > 0 and np.sum(change * apart) < 0
+    pulls = ((at_a, leaf.a), (at_b, leaf.b), (change, leaf.b - leaf.a))
+    law.decays = not fits.is_zero(change, 10 * leaf.floor) and all(
+        fits.points_against(pull, direction) for pull, direction in pulls
     )
     if law.decays:
-        law.rates = rates
+        law.rates = fits.rate_along(at_a, leaf.a)
     law.notes.append(
         "the updates read the parameters in a way that cannot be told from scaling "
         "with them: pass a factory (learning_rate, weight_decay) to tell"

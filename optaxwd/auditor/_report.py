@@ -11,8 +11,8 @@ from optaxwd.auditor._laws import Law
 from optaxwd.auditor._leaves import ProbeLeaf
 from optaxwd.auditor._precision import Survival
 
-_COLUMNS = ("parameter", "shape", "dtype", "decays", "coupling", "rate", "half-life")
-_COLUMNS += ("survives", "law")
+_COLUMNS = ("parameter", "shape", "dtype", "decays", "law", "rate", "half-life")
+_COLUMNS += ("survives",)
 _NUMBERS = ("rate", "half-life")
 
 
@@ -52,7 +52,7 @@ class LeafReport:
       >>> report = optaxwd.audit(optax.lars, {"kernel": jnp.ones((4, 3))})
       >>> leaf = report.leaves["kernel"]
       >>> leaf.law, leaf.decoupled, leaf.in_state
-      ('inside the trust ratio', False, True)
+      ('trust_ratio', False, True)
     """
 
     path: str
@@ -108,10 +108,10 @@ class LeafReport:
 
     @property
     def law(self) -> str:
-        """The law in words."""
+        """The coupling, and penalty, anchor and gate where these are not the usual."""
         if not self.decays:
             return "cannot tell" if self.cannot_tell else "no decay"
-        words = [_WORDS.get(self.coupling, "")]
+        words = [self.coupling]
         if self.coupling == "other":
             words = ["decoupled" if self.decoupled else "cannot tell which"]
         if self.penalty != "L2":
@@ -130,26 +130,11 @@ class LeafReport:
             str(self.shape).replace(" ", ""),
             self.dtype,
             "yes" if self.decays else "?" if self.cannot_tell else "no",
-            self.coupling,
+            self.law,
             number(self.rate),
             number(self.half_life),
             "-" if not self.decays else "yes" if self.effective else "no",
-            self.law,
         )
-
-
-_WORDS = {
-    "l2": "added to the gradient",
-    "learning_rate": "η·λ",
-    "independent": "λ, scheduled with η",
-    "constant": "λ, whatever η",
-    "corrected": "η²·λ/η_peak",
-    "none": "no decay",
-    "momentum": "inside the momentum",
-    "trust_ratio": "inside the trust ratio",
-    "proximal": "proximal, η·λ/(1+η·λ)",
-    "averaged": "inside the averaged iterates",
-}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -72,11 +72,28 @@ class Runner:
             state = self.init(script.start)
             rows = []
             for t in range(script.steps):
-                params = self._tree([x[t] for x in script.params])
-                grads = self._tree([x[t] for x in script.grads], gradient=True)
-                updates, state = self.update(grads, state, params)
+                updates, state = self._step(script, t, state)
                 rows.append(self._reals(updates))
         return [np.stack(leaf) for leaf in zip(*rows, strict=True)]
+
+    def end(self, script: Script, steps: int, *, settle: bool = False) -> list[Any]:
+        """Return the last of ``steps`` updates, for each leaf of shape ``(size,)``.
+
+        Gradients are those of ``script`` over and over; with ``settle`` they are zero
+        from its end on.
+        """
+        with double_precision():
+            state = self.init(script.start)
+            updates = None
+            for t in range(steps):
+                quiet = settle and t >= script.steps
+                updates, state = self._step(script, t % script.steps, state, quiet)
+            return self._reals(updates)
+
+    def _step(self, script: Script, t: int, state: Any, quiet: bool = False) -> Any:
+        params = self._tree([x[t] for x in script.params])
+        rows = [np.zeros_like(x[t]) if quiet else x[t] for x in script.grads]
+        return self.update(self._tree(rows, gradient=True), state, params)
 
     def init(self, start: list[np.ndarray]) -> Any:
         """Return the state that `init` makes of ``start``."""

@@ -56,12 +56,11 @@ class Scripts:
         sizes = [leaf.size for leaf in tree.leaves]
         rng = np.random.default_rng(20_260)
         self.start = [_away_from_zero(rng, size, 0.5, 1.0) for size in sizes]
-        step = [_away_from_zero(rng, size, 1.4, 2.0) for size in sizes]
+        step = [_step(rng, x) for x in self.start]
         self.a = [x + d for x, d in zip(self.start, step, strict=True)]
         self.b = [
             x + _flips(rng, len(x)) * d for x, d in zip(self.start, step, strict=True)
         ]
-        self.zeros = [np.zeros(size) for size in sizes]
         self.first = self._gradients(rng)
         self.second = self._gradients(rng)
 
@@ -114,11 +113,6 @@ class Scripts:
         """Return the first gradient, the same at every step."""
         return [np.broadcast_to(g[0], g.shape) for g in self.first]
 
-    def longer(self, grads: Values, steps: int) -> Values:
-        """Return ``grads`` repeated until there are ``steps`` of them."""
-        times = -(-steps // len(grads[0]))
-        return [np.tile(g, (times, 1))[:steps] for g in grads]
-
     def moved_by_others(
         self,
         measure: Callable[[Values], Values],
@@ -158,10 +152,6 @@ class Scripts:
         gaps = np.diff(np.flatnonzero(looks))
         return int(gaps[0]) if len(gaps) and np.all(gaps == gaps[0]) else 1
 
-    def settling(self, steps: int) -> Values:
-        """Return gradients that stop: first generic, then zero for ``steps``."""
-        return [np.concatenate([g, np.zeros((steps, g.shape[1]))]) for g in self.first]
-
 
 def carry_from(steps: int) -> int:
     """Return the step from which a carry script has zeros for parameters."""
@@ -182,6 +172,17 @@ def _away_from_zero(
     rng: np.random.Generator, size: int, low: float = 0.5, high: float = 1.5
 ) -> np.ndarray:
     return rng.uniform(low, high, size) * rng.choice([-1.0, 1.0], size)
+
+
+def _step(rng: np.random.Generator, start: np.ndarray) -> np.ndarray:
+    """Return what leads from ``start`` to A, or, with some signs flipped, to B.
+
+    Half of the entries go past zero, and half only towards it or away from it, so that
+    decay towards zero and towards ``start`` disagree in sign.
+    """
+    far = _away_from_zero(rng, len(start), 1.4, 2.0)
+    near = start * _away_from_zero(rng, len(start), 0.4, 0.6)
+    return np.where(np.arange(len(start)) % 2 == 0, far, near)
 
 
 def _flips(rng: np.random.Generator, size: int) -> np.ndarray:

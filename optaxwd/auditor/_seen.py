@@ -22,13 +22,12 @@ class Seen:
       pulls: what λ adds to the updates, of the shape of ``grads``. Probes: `a`, `b`:
         those parameters; `other`, `large`: `a` under other and under eight-fold
         gradients; `carry`: `a`, then zeros; `moving`: from `a` to `b`; `held`: one
-        gradient at all steps; `decay_2`: λ doubled; `slower`: the learning rate halved;
-        `scheduled`: a learning rate that halves at each step. The last two are missing
-        if the factory refused.
+        gradient at all steps; `rest`: gradients of zero; `decay_2`: λ doubled;
+        `slower`: the learning rate halved; `scheduled`: a learning rate that halves at
+        each step. The last two are missing if the factory refused.
       bases: the updates without λ. Also `b_other`: `b` under the other gradients;
         `double`: twice `a`; `held_negative`: the held gradient negated.
       rest_is_finite: whether updates at gradients of zero are, with λ.
-      plain_rest_is_finite: whether they are without.
       learning_rate: η at each step.
       weight_decay: λ.
       refusal: what the factory said to a schedule.
@@ -41,7 +40,6 @@ class Seen:
     pulls: dict[str, np.ndarray]
     bases: dict[str, np.ndarray]
     rest_is_finite: bool
-    plain_rest_is_finite: bool
     learning_rate: np.ndarray
     weight_decay: float
     refusal: str

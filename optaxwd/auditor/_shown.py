@@ -6,19 +6,19 @@ import numpy as np
 
 from optaxwd.auditor import _fits as fits
 from optaxwd.auditor._laws import NOT_FINITE, Law
+from optaxwd.auditor._penalties import Penalty, penalties
 from optaxwd.auditor._scripts import carry_from
-
-INITIAL = "the initial parameters"
 
 
 @dataclasses.dataclass
 class Shown:
     """Updates of one leaf, each of shape ``(steps, size)``.
 
-    `a`, `b`, `a2`: under parameters A, B and twice A; then a sign for the gradients:
-    `p` as they are, `n` negated, `o` others, `on` those negated, `l` eight-fold, `ln`
-    these negated. `rest_*`: the parameters are those that `init` saw. `carry_*`: A or
-    B, then zeros. `held_*`: A under one gradient held.
+    `a`, `b`, `a2`: under parameters A, B and twice A; `o`, `l`: under A, and other and
+    eight-fold gradients; `bo`: under B and the others; `held`: under A and one gradient
+    held; `still_a`, `still_b`: A or B, which `init` saw too. All these with the
+    gradients as they are, `+`, and negated, `-`. `carry_a`, `carry_b`: A or B, then
+    zeros. `rest`: A, under gradients of zero.
     """
 
     start: np.ndarray
@@ -26,24 +26,50 @@ class Shown:
     b: np.ndarray
     grads: np.ndarray
     updates: dict[str, np.ndarray]
-    rest_is_finite: bool
+    rest: np.ndarray
 
     def __getitem__(self, name: str) -> np.ndarray:
         """Return the updates of one probe."""
         return self.updates[name]
 
-    def even(self, name: str, negated: str) -> np.ndarray:
+    def even(self, name: str) -> np.ndarray:
         """Return the part of the updates that the gradients' sign does not turn."""
-        return 0.5 * (self[name] + self[negated])
+        return 0.5 * (self[f"{name}+"] + self[f"{name}-"])
+
+    def odd(self, name: str) -> np.ndarray:
+        """Return the part of the updates that the gradients' sign turns."""
+        return 0.5 * (self[f"{name}+"] - self[f"{name}-"])
+
+    @property
+    def rest_is_finite(self) -> bool:
+        """Whether updates at gradients of zero are finite."""
+        return bool(np.isfinite(self.rest).all())
+
+    @property
+    def points(self) -> dict[str, np.ndarray]:
+        """The parameters of the probes."""
+        points = {"a": self.a, "b": self.b, "a2": 2.0 * self.a, "o": self.a}
+        return points | {"l": self.a}
+
+    @property
+    def odd_is_blind(self) -> bool:
+        """Whether the odd part does not read the parameters."""
+        odd = self.odd("a")
+        return all(fits.agree(odd, self.odd(x), self.floor) for x in ("b", "a2"))
+
+    @property
+    def is_gated_by_gradients(self) -> bool:
+        """Whether nothing decays where the gradient is zero."""
+        return self.rest_is_finite and fits.is_zero(self.rest, self.floor)
 
     def params(self, params: np.ndarray) -> np.ndarray:
         """Return ``params`` once for each step."""
-        return np.broadcast_to(params, self["ap"].shape)
+        return np.broadcast_to(params, self["a+"].shape)
 
     @property
     def floor(self) -> float:
         """Size of what rounding leaves of a difference of two updates."""
-        return 4 * fits.ROUNDING * float(np.max(np.abs(self["ap"]), initial=0.0))
+        return 4 * fits.ROUNDING * float(np.max(np.abs(self["a+"]), initial=0.0))
 
     @property
     def is_finite(self) -> bool:
@@ -53,7 +79,7 @@ class Shown:
     @property
     def reads_params(self) -> bool:
         """Whether any parameters but those of `init` change an update."""
-        pairs = (("ap", "bp"), ("an", "bn"), ("ao", "bo"), ("carry_a", "carry_b"))
+        pairs = (("a+", "b+"), ("a-", "b-"), ("o+", "bo+"), ("carry_a", "carry_b"))
         return any(not fits.is_zero(self[x] - self[y], self.floor) for x, y in pairs)
 
     @property
@@ -65,19 +91,19 @@ class Shown:
     @property
     def ascends(self) -> bool:
         """Whether the part of the updates that is odd in g goes along g."""
-        return fits.goes_along(self["held_p"] - self["held_n"], self.grads[0])
+        return fits.goes_along(self["held+"] - self["held-"], self.grads[0])
 
     @property
     def decays_before_it_learns(self) -> bool:
         """Whether the even part acts in a step whose update no gradient changes."""
-        unmoved = np.all(self["held_p"] == self["held_n"], axis=1)
-        acts = np.max(np.abs(self["held_p"]), axis=1, initial=0.0) > self.floor
+        unmoved = np.all(self["held+"] == self["held-"], axis=1)
+        acts = np.max(np.abs(self["held+"]), axis=1, initial=0.0) > self.floor
         return bool(np.any(unmoved & acts))
 
     @property
     def slopes(self) -> np.ndarray | None:
         """Rates at which θ moves the update against itself; ``None``: not evenly."""
-        names = (("ap", "bp"), ("an", "bn"), ("ao", "bo"))
+        names = (("a+", "b+"), ("a-", "b-"), ("o+", "bo+"))
         pairs = [(self[y] - self[x], self.b - self.a) for x, y in names]
         found = fits.all_proportional(pairs, self.floor)
         if found is None or not fits.agree(found[0], found[1]):
@@ -88,14 +114,23 @@ class Shown:
 
 
 def direct_law(leaf: Shown) -> Law | None:
-    """Return the law if it can be told from even parts and slopes, else ``None``."""
+    """Return the law if it can be told from even and odd parts, else ``None``."""
     if not leaf.is_finite:
         return Law(coupling="other", broken=NOT_FINITE)
     if not leaf.reads_params:
         return Law(decoupled=False)
     if leaf.remembers:
         return None
-    return _towards_zero(leaf) or _other_penalty(leaf) or _cautious(leaf)
+    t = int(np.argmax(np.max(np.abs(leaf.even("a")), axis=1)))
+    seen = [(leaf.even(name)[t], leaf.points[name]) for name in ("a", "b")]
+    for penalty in penalties(leaf.start, seen):
+        law = _penalised(leaf, penalty)
+        if law is not None:
+            if not law.gate and leaf.is_gated_by_gradients:
+                law.gate = "gradient"
+            law.decays = law.rate > 0
+            return law
+    return _partly(leaf)
 
 
 def pulled_point(leaf: Shown) -> np.ndarray | None:
@@ -104,40 +139,46 @@ def pulled_point(leaf: Shown) -> np.ndarray | None:
     if slopes is None or leaf.remembers or not np.all(slopes[slopes != 0] > 0):
         return None
     acting = slopes != 0
-    even = leaf.even("ap", "an")[acting]
+    even = leaf.even("a")[acting]
     return leaf.a + even / slopes[acting, None]
 
 
-def _towards_zero(leaf: Shown) -> Law | None:
-    """Return the law if the even part is a multiple of -θ, whatever else reads θ."""
-    probes = (
-        ("ap", "an", leaf.a),
-        ("bp", "bn", leaf.b),
-        ("ao", "aon", leaf.a),
-        ("al", "aln", leaf.a),
-    )
-    pairs = [(leaf.even(x, y), params) for x, y, params in probes]
+def _penalised(leaf: Shown, penalty: Penalty) -> Law | None:
+    """Return the law if the even part is a multiple of a penalty's pull, negated.
+
+    The odd part tells the rest. Where it does not read θ, all of θ decays; where it
+    does, decay may be cautious; or the step itself reads θ, and with it the even part
+    cannot be told from decay for sure.
+    """
+    names = ("a", "b", "a2", "o", "l")
+    pairs = [(leaf.even(name), penalty.pull(leaf.points[name])) for name in names]
     found = fits.all_proportional(pairs, leaf.floor)
     if found is None or not found[0].any():
         return None
-    rates = found[0]
-    of_norm = not fits.agree(rates, found[1])
-    of_size = not fits.agree(rates, found[3])
-    if len(leaf.a) < 3 and (of_norm or of_size or not fits.agree(rates, found[2])):
-        return None
-    slopes = leaf.slopes
-    if slopes is not None and not of_norm and not fits.agree(slopes, rates):
-        return None
-    if slopes is None and _cautious(leaf) is not None:
-        return None
-    law = Law(decoupled=True, coupling="other", rates=rates, adaptive=of_size)
-    law.decays = law.rate > 0
-    if slopes is None:
+    rates = dict(zip(names, found, strict=True))
+    law = Law(decoupled=True, coupling="other", rates=rates["a"])
+    law.penalty, law.anchor = penalty.name, penalty.anchor
+    law.notes += [penalty.note] if penalty.note else []
+    of_norm = not all(fits.agree(rates["a"], rates[x]) for x in ("b", "a2"))
+    of_size = not fits.agree(rates["a"], rates["l"])
+    plain = leaf.odd_is_blind
+    if plain and penalty.name == "L2" and penalty.anchor:
+        return None  # Iterates in the state look the same: see whether they move.
+    if of_norm or of_size:
+        few = len(leaf.a) < 3
+        if few or not plain or (penalty.name, penalty.anchor) != ("L2", ""):
+            return None
+    elif not plain and _is_cautious(leaf, penalty):
+        law.rates, law.gate = 2.0 * rates["a"], "cautious"
+    elif not plain:
+        if penalty.name != "L2" or penalty.anchor:
+            return None
         law.decoupled = None
         law.notes.append(
             "the updates also scale with the parameters, so that what looks like decay "
             "may be part of that: pass a factory (learning_rate, weight_decay) to tell"
         )
+    law.adaptive = of_size
     if of_norm:
         law.notes.append("the rate depends on the size of the leaf")
     if of_size:
@@ -145,54 +186,34 @@ def _towards_zero(leaf: Shown) -> Law | None:
     return law
 
 
-def _other_penalty(leaf: Shown) -> Law | None:
-    even_a = leaf.even("ap", "an")
-    evens = (even_a, leaf.even("bp", "bn"), leaf.even("a2p", "a2n"))
-    last = even_a[-1]
-    steepest = float(np.max(np.abs(last) / np.abs(leaf.a)))
-    delta = float(np.max(np.abs(last))) / steepest if steepest > 0 else np.inf
-    gate = np.any(np.abs(even_a) > leaf.floor, axis=0)
-    points = (leaf.a, leaf.b, 2.0 * leaf.a)
-    for penalty, anchor, pull in (
-        ("L1", "", np.sign),
-        ("L1", INITIAL, lambda x: np.sign(x - leaf.start)),
-        ("Huber", "", lambda x: np.clip(x, -delta, delta)),
-        ("partly", "", lambda x: x * gate),
-    ):
-        pairs = [(even, pull(x)) for even, x in zip(evens, points, strict=True)]
-        rates = fits.all_proportional(pairs, leaf.floor)
-        if rates is None or not rates[0].any():
-            continue
-        if penalty == "partly" and gate.all():
-            continue
-        if fits.agree(rates[0], rates[1]) and fits.agree(rates[0], rates[2]):
-            law = Law(decoupled=True, coupling="other", rates=rates[0])
-            law.decays, law.anchor = law.rate > 0, anchor
-            law.penalty = "L2" if penalty == "partly" else penalty
-            if penalty == "partly":
-                law.gate = "partly"
-                law.notes.append(f"{gate.sum()} of {gate.size} entries decay")
-            return law
-    return None
+def _is_cautious(leaf: Shown, penalty: Penalty) -> bool:
+    """Return whether adding decay to the side that it is missing from leaves one step.
+
+    Cautious decay acts under g or under -g, never both, so the even part has half of
+    it; where it acted under g, the odd part has the other half.
+    """
+    steps = []
+    for name in ("a", "b", "a2"):
+        even, odd = leaf.even(name), leaf.odd(name)
+        pull = leaf.params(penalty.pull(leaf.points[name]))
+        agrees = np.where(odd * pull <= 0, 1.0, -1.0)
+        step = odd - agrees * even
+        if np.any((step * pull > 0) & (agrees > 0) & (np.abs(step) > leaf.floor)):
+            return False
+        steps.append(step)
+    return all(fits.agree(steps[0], step, leaf.floor) for step in steps[1:])
 
 
-def _cautious(leaf: Shown) -> Law | None:
-    """Return the law if θ, doubled, shows in full where it agrees with the step."""
-    pulls = [leaf["a2p"] - leaf["ap"], leaf["a2n"] - leaf["an"]]
-    params = leaf.params(leaf.a)
-    rates = []
-    for pull, updates in zip(pulls, (leaf["ap"], leaf["an"]), strict=True):
-        gate = np.abs(pull) > leaf.floor
-        found = fits.proportional(pull, params * gate, leaf.floor)
-        if found is None or gate.all() or not gate.any():
-            return None
-        step = updates + found[:, None] * params * gate
-        if not np.array_equal(gate, step * params <= 0):
-            return None
-        rates.append(found)
-    both = (rates[0] != 0) & (rates[1] != 0)
-    if not fits.agree(rates[0][both], rates[1][both]):
+def _partly(leaf: Shown) -> Law | None:
+    """Return the law if the same entries decay in full, and the others never."""
+    gate = np.any(np.abs(leaf.even("a")) > leaf.floor, axis=0)
+    if gate.all() or not gate.any() or not leaf.odd_is_blind:
         return None
-    law = Law(decoupled=True, coupling="other", rates=rates[0], gate="cautious")
+    pairs = [(leaf.even(x), leaf.points[x] * gate) for x in ("a", "b", "a2", "o", "l")]
+    found = fits.all_proportional(pairs, leaf.floor)
+    if found is None or not all(fits.agree(found[0], rates) for rates in found):
+        return None
+    law = Law(decoupled=True, coupling="other", rates=found[0], gate="partly")
+    law.notes.append(f"{gate.sum()} of {gate.size} entries decay")
     law.decays = law.rate > 0
     return law

@@ -53,35 +53,44 @@ def test_bug_is_found(factory, code, severity, words):
 
 
 @pytest.mark.parametrize(
-    ("factory", "coupling", "in_words"),
+    ("factory", "law"),
     [
-        (zoo.healthy_sign, "learning_rate", "η·λ"),
+        (zoo.healthy_sign, "learning_rate"),
         pytest.param(
-            zoo.inside_what_collects(4), "learning_rate", "η·λ", marks=pytest.mark.slow
+            zoo.inside_what_collects(4),
+            "learning_rate",
+            "learning_rate",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
-            zoo.inside_what_collects(16), "learning_rate", "η·λ", marks=pytest.mark.slow
+            zoo.inside_what_collects(16),
+            "learning_rate",
+            "learning_rate",
+            marks=pytest.mark.slow,
         ),
-        (zoo.scheduled_only, "independent", "λ, scheduled with η"),
-        pytest.param(
-            zoo.decay_schedule, "learning_rate", "η·λ", marks=pytest.mark.slow
+        (zoo.scheduled_only, "independent"),
+        pytest.param(zoo.decay_schedule, "learning_rate", marks=pytest.mark.slow),
+        pytest.param(zoo.late, "learning_rate", marks=pytest.mark.slow),
+        (zoo.cautious, "learning_rate, cautious"),
+        (
+            zoo.towards_start,
+            "learning_rate",
+            "learning_rate, towards the initial parameters",
         ),
-        pytest.param(zoo.late, "learning_rate", "η·λ", marks=pytest.mark.slow),
-        (zoo.cautious, "learning_rate", "η·λ, cautious"),
-        (zoo.towards_start, "learning_rate", "η·λ, towards the initial parameters"),
-        (zoo.l1, "learning_rate", "η·λ, L1"),
-        (zoo.proximal, "proximal", "proximal, η·λ/(1+η·λ)"),
-        (zoo.lr_squared, "other", "decoupled"),
-        (zoo.sees_norm_of_all, "other", "decoupled"),
-        (zoo.hidden_in_state, "momentum", "inside the momentum"),
+        (zoo.l1, "learning_rate, L1"),
+        (zoo.proximal, "proximal"),
+        (zoo.lr_squared, "decoupled"),
+        (zoo.sees_norm_of_all, "decoupled"),
+        (zoo.hidden_in_state, "momentum"),
     ],
 )
-def test_healthy_and_unusual_ones_are_named_not_accused(factory, coupling, in_words):
+def test_healthy_and_unusual_ones_are_named_not_accused(factory, law):
+    coupling = "other" if law == "decoupled" else law.split(",")[0]
     report = optaxwd.audit(factory, PARAMS)
     assert not codes(report)
     for leaf in report.leaves.values():
         assert leaf.decays and not leaf.cannot_tell
-        assert (leaf.coupling, leaf.law) == (coupling, in_words)
+        assert (leaf.coupling, leaf.law) == (coupling, law)
     report = optaxwd.audit(factory(ETA, LAM), PARAMS)
     assert not codes(report)
     for leaf in report.leaves.values():

@@ -16,7 +16,8 @@ def report():
     return optaxwd.audit(optax.adafactor, PARAMS, mask={"bias": False, "kernel": True})
 
 
-def test_printed(report):
+def test_printed(report, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
     text = str(report)
     assert "kernel" in text and "constant" in text and "6.579" in text
     assert "error: lr-independent (bias, kernel): 10 % of every weight" in text
