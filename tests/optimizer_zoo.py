@@ -251,3 +251,41 @@ def late(learning_rate, weight_decay):
         learning_rate,
         weight_decay=lambda count: jnp.where(count >= 30, weight_decay, 0.0),
     )
+
+
+def divided_by_length(learning_rate, weight_decay):
+    """Decay by λ over the length of the first axis."""
+
+    def update(updates, state, params=None):
+        new = jax.tree.map(
+            lambda g, p: -learning_rate * (g + weight_decay / p.shape[0] * p),
+            updates,
+            params,
+        )
+        return new, state
+
+    return optax.GradientTransformation(lambda _: optax.EmptyState(), update)
+
+
+def only_rows_with_gradients(learning_rate, weight_decay):
+    """Decay no row of an embedding that the batch did not touch."""
+
+    def step(g, p):
+        touched = jnp.any(g != 0, axis=-1, keepdims=True)
+        return -learning_rate * (g + weight_decay * p * touched)
+
+    return optax.GradientTransformation(
+        lambda _: optax.EmptyState(),
+        lambda updates, state, params=None: (
+            jax.tree.map(step, updates, params),
+            state,
+        ),
+    )
+
+
+def every_third_step(learning_rate, weight_decay):
+    """Decay in every third step only."""
+    return optax.adamw(
+        learning_rate,
+        weight_decay=lambda count: jnp.where(count % 3 == 2, weight_decay, 0.0),
+    )

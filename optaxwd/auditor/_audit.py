@@ -12,12 +12,12 @@ from optaxwd.auditor._expectations import Expectations, expectations, name_coupl
 from optaxwd.auditor._factory import FactoryProbe
 from optaxwd.auditor._findings import Finding, find
 from optaxwd.auditor._laws import Law
-from optaxwd.auditor._leaves import ProbeTree, probe_tree
+from optaxwd.auditor._leaves import LEVELS, ProbeLeaf, ProbeTree, probe_tree
 from optaxwd.auditor._object import ObjectProbe
 from optaxwd.auditor._precision import survivals
 from optaxwd.auditor._report import AuditReport, LeafReport
 from optaxwd.auditor._runs import Runner, double_precision
-from optaxwd.auditor._scripts import STEPS, Scripts
+from optaxwd.auditor._scripts import LARGEST, STEPS, Scripts
 from optaxwd.auditor._shapes import choose_shapes, impurity
 from optaxwd.auditor._subject import LEARNING_RATE, WEIGHT_DECAY, Subject, as_subject
 
@@ -125,11 +125,15 @@ def audit(
         expected = _with_rates(expected, eta, float(lam))
     with double_precision():
         made = subject.make(eta, lam)
-    tree, notes = choose_shapes(tree, made, extra)
+    tree, notes, doubt = choose_shapes(tree, made, extra)
     with np.errstate(all="ignore"):  # what is not finite is reported
         laws, extra_findings = _laws(subject, tree, expected, progress)
+    if doubt:
+        for leaf, law in zip(tree.leaves, laws, strict=True):
+            _doubt(leaf, law, doubt)
     progress("many steps in the leaves' own dtypes")
-    survived = survivals(lambda: subject.make(eta, lam), tree, laws, extra)
+    small = tree.with_level(LEVELS[0])
+    survived = survivals(lambda: subject.make(eta, lam), small, laws, extra)
     findings = extra_findings + find(
         tree.leaves,
         laws,
@@ -149,6 +153,14 @@ def audit(
         expected.weight_decay,
         tuple(notes),
     )
+
+
+def _doubt(leaf: ProbeLeaf, law: Law, doubt: str) -> None:
+    """Take back what was told of a leaf that could only be probed in another shape."""
+    if leaf.shape != leaf.probe_shape:
+        law.decays, law.coupling, law.decoupled = False, "other", None
+        law.rates, law.weight_decay, law.factor = np.zeros(1), None, None
+        law.broken = f"cannot be told from a smaller shape: {doubt}"
 
 
 def _params(params: Any) -> Any:
@@ -209,15 +221,18 @@ def _long_enough(runner: Runner, acts: Callable[[Scripts], bool]) -> Scripts:
 
     It may start late, or only in the steps that end an accumulation.
     """
-    scripts = [Scripts(runner.tree, steps) for steps in STEPS]
-    for script in scripts:
-        if acts(script):
-            return script
-    longest = scripts[-1]
+    shortest = Scripts(runner.tree)
+    longest = shortest
+    for steps in STEPS:
+        if steps * runner.tree.size > LARGEST and steps > STEPS[0]:
+            break
+        longest = shortest if steps == STEPS[0] else Scripts(runner.tree, steps)
+        if acts(longest):
+            return longest
     updates = runner(longest.script(longest.a, longest.first))
     if not any(update.any() for update in updates):
         raise AuditError(
-            f"all updates are zero in {STEPS[-1]} steps, for every leaf: the optimizer "
-            "does nothing, or its learning rate does not start within them."
+            f"all updates are zero in {longest.steps} steps, for every leaf: the "
+            "optimizer does nothing, or its learning rate does not start within them."
         )
-    return scripts[0]
+    return shortest

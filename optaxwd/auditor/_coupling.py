@@ -41,6 +41,7 @@ def add_coupling(law: Law, leaf: Seen, rates_of: Rates) -> None:
 def _name(law: Law, leaf: Seen) -> None:
     """Name the coupling from the powers of the learning rate and of its schedule."""
     eta, lam = leaf.learning_rate, leaf.weight_decay
+    relative = eta / leaf.peak_learning_rate
     told = law.schedule_power is not None
     if not told and "peak" in leaf.refusal:
         # Only what depends on the peak asks for it.
@@ -54,7 +55,8 @@ def _name(law: Law, leaf: Seen) -> None:
         return
     if powers == (1.0, 1.0) or (law.lr_power == 1.0 and not told):
         # A peak that is fixed beside the learning rate shows in the number alone.
-        peak = told and _is(law.rates, lam) and not _is(law.rates, eta * lam)
+        wanted = relative * lam
+        peak = told and _is(law.rates, wanted) and not _is(law.rates, eta * lam)
         law.coupling = "independent" if peak else "learning_rate"
         if peak:
             law.lr_power = 0.0
@@ -68,7 +70,7 @@ def _name(law: Law, leaf: Seen) -> None:
             law.notes.append(f"{REFUSED} 'independent' would look the same")
     elif powers == (1.0, 2.0):
         law.coupling = "corrected"
-    elif powers == (2.0, 2.0) and _is(law.rates, eta * lam):
+    elif powers == (2.0, 2.0) and _is(law.rates, eta * relative * lam):
         law.coupling, law.lr_power = "corrected", 1.0
     elif powers == (1.0, 0.0):
         law.notes.append("the rate keeps the learning rate that it was built with")
@@ -80,17 +82,18 @@ def _name(law: Law, leaf: Seen) -> None:
 
 def _add_factor(law: Law, leaf: Seen, rates: np.ndarray) -> None:
     """Add λ as measured, and how it compares with the λ that was asked for."""
+    eta = leaf.learning_rate
     per_decay = {
-        "learning_rate": leaf.learning_rate,
-        "corrected": leaf.learning_rate,
-        "proximal": leaf.learning_rate,
-        "independent": np.ones(len(rates)),
+        "learning_rate": eta,
+        "corrected": eta * eta / leaf.peak_learning_rate,
+        "proximal": eta,
+        "independent": eta / leaf.peak_learning_rate,
         "constant": np.ones(len(rates)),
     }.get(law.coupling)
     if per_decay is None or law.decay_power != 1.0:
         return
-    measured = rates / per_decay
-    acting = measured[measured != 0]
+    seen = (rates != 0) & (per_decay != 0)
+    acting = rates[seen] / per_decay[seen]
     if len(acting) and np.ptp(acting) <= fits.RELATIVE * abs(acting[-1]):
         law.weight_decay = float(acting[-1])
         law.factor = law.weight_decay / leaf.weight_decay

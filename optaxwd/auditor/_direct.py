@@ -132,10 +132,9 @@ def _candidates(leaf: Seen) -> Iterator[tuple[Law, Direction]]:
     """Yield laws with what decays under them, the plain ones first."""
     yield Law(), lambda params, base: params
     yield Law(after_step=True), lambda params, base: params + base
-    t = _strongest(leaf)
-    known = penalties(
-        leaf.start, [(leaf.pulls["a"][t], leaf.a), (leaf.pulls["b"][t], leaf.b)]
-    )
+    where = {"a": leaf.a, "b": leaf.b, "other": leaf.a, "moving": leaf.moving}
+    seen = [(leaf.pulls[name], params) for name, params in where.items()]
+    known = penalties(leaf.start, seen)
     for gate, acts in (("", _everywhere), ("cautious", _where_not_opposed)):
         for penalty in known:
             law = Law(penalty=penalty.name, anchor=penalty.anchor, gate=gate)

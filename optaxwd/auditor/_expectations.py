@@ -1,6 +1,7 @@
 """What the user expects, leaf by leaf; and couplings that follow from it."""
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,8 @@ def expectations(
     """Return the checked expectations."""
     if learning_rate is not None:
         check_scalar_or_schedule(learning_rate, "learning_rate", "audit")
+        if not callable(learning_rate):
+            learning_rate = float(learning_rate)
     if weight_decay is not None:
         check_scalar(weight_decay, "weight_decay", "audit", kind="a number")
         weight_decay = float(weight_decay)
@@ -80,7 +83,9 @@ def name_coupling(law: Law, i: int, expected: Expectations) -> None:
     name = _coupling(law, i, expected)
     if name is not None:
         law.coupling, law.decoupled = name, True
-        law.weight_decay = expected.decay(i)
+        law.weight_decay = expected.decay(i) or expected.weight_decay
+        if name == "constant":
+            law.notes.append("'independent' at its peak would look the same")
         if name == "other":
             law.lr_power = 2.0
             law.notes.append("the rate goes with the learning rate to the power 2")
@@ -94,14 +99,15 @@ def name_coupling(law: Law, i: int, expected: Expectations) -> None:
 def _coupling(law: Law, i: int, expected: Expectations) -> str | None:
     """Return the coupling that gives these very rates at the expected η and λ."""
     eta = expected.learning_rates(len(law.rates))
-    if eta is None or not expected.decay(i):
+    decay = expected.decay(i) or expected.weight_decay
+    if eta is None or not decay:
         return None
-    rate = eta * expected.decay(i)
+    rate = eta * decay
     if _is(law.rates, rate):
         return "learning_rate"
     if _is(law.rates, rate / (1.0 + rate)):
         return "proximal"
-    if _is(law.rates, expected.decay(i)):
+    if _is(law.rates, decay):
         return "independent" if law.schedule_power == 1.0 else "constant"
     if callable(expected.learning_rate):
         top = peak(expected.learning_rate)
@@ -138,6 +144,11 @@ def _numbers(tree: ProbeTree, params: Any, given: Any, name: str) -> list[float]
             raise TypeError(
                 f"audit: {name} must have a bool or a number at '{leaf.path}', got "
                 f"{value!r} of type {type(value).__name__}."
+            )
+        if not (math.isfinite(value) and value >= 0):
+            raise ValueError(
+                f"audit: {name} must be finite and >= 0, got {value!r} at "
+                f"'{leaf.path}'."
             )
         numbers.append(float(value))
     return numbers

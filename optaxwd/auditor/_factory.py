@@ -17,7 +17,7 @@ from optaxwd.auditor._indirect import (
     surroundings,
 )
 from optaxwd.auditor._laws import NOT_FINITE, Law
-from optaxwd.auditor._learning_rates import at_steps, halving, times
+from optaxwd.auditor._learning_rates import at_steps, halving, peak, times
 from optaxwd.auditor._runs import Runner, double_precision
 from optaxwd.auditor._scripts import Script, Scripts, Values, scaled
 from optaxwd.auditor._seen import Seen
@@ -106,17 +106,20 @@ class FactoryProbe:
         refusal = self._add_variants(probes, script)
         probes["rest"] = self.twins.pull(rest)
         decayed_rest = self.twins.decayed(rest)
+        top = peak(self.learning_rate)
+        start, a, b, grads = map(s.watched, (s.start, s.a, s.b, s.first))
         return [
             Seen(
-                start=s.start[i],
-                a=s.a[i],
-                b=s.b[i],
-                grads=s.first[i],
+                start=start[i],
+                a=a[i],
+                b=b[i],
+                grads=grads[i],
                 pulls={name: pull[i] for name, (pull, _) in probes.items()},
                 bases={name: base[i] for name, (_, base) in probes.items()}
                 | {name: base[i] for name, base in bases.items()},
                 rest_is_finite=bool(np.isfinite(decayed_rest[i]).all()),
                 learning_rate=at_steps(self.learning_rate, s.steps),
+                peak_learning_rate=top,
                 weight_decay=self.weight_decay,
                 refusal=refusal,
             )
@@ -236,9 +239,10 @@ class FactoryProbe:
     def _moved_by_others(self, seen: list[Seen]) -> list[bool]:
         """Return for each leaf whether other leaves' values change its decay."""
         s = self.scripts
+        few = s.few(s.first)
         return s.moved_by_others(
-            lambda params: self.twins.pull(s.script(params, s.first))[0],
-            [leaf.pulls["a"] for leaf in seen],
+            lambda params: self.twins.pull(s.script(params, few))[0],
+            [leaf.pulls["a"][: len(few[0])] for leaf in seen],
             [leaf.floor for leaf in seen],
         )
 
@@ -250,4 +254,10 @@ def _broken(leaf: Seen) -> Law | None:
 
 
 def _absent(leaf: Seen) -> Law | None:
-    return Law(decoupled=False) if leaf.is_untouched else None
+    if leaf.is_untouched:
+        return Law(decoupled=False)
+    if 0 < leaf.pull_size < 1e3 * leaf.floor:
+        law = Law(coupling="other")
+        law.notes.append("decay is too small beside the steps to be told from rounding")
+        return law
+    return None

@@ -27,6 +27,8 @@ CODES = (
     "impure",
     "state-change",
 )
+# Rates below this cannot be seen beside a step.
+TINY = 1e-11
 # Fraction of a weight removed by each step from which on training is hopeless.
 RUINOUS = 1e-2
 
@@ -103,6 +105,9 @@ def _whole(
     laws: list[Law], expected: Expectations, decay_was_asked: bool
 ) -> Iterator[Finding]:
     told = all(not law.cannot_tell for law in laws)
+    eta = expected.learning_rates(1)
+    if eta is not None and 0 < float(eta[0]) * float(expected.weight_decay or 0) < TINY:
+        return
     wanted = expected.multipliers is None or any(expected.multipliers)
     if decay_was_asked and wanted and told and not any(law.rate for law in laws):
         yield Finding(
@@ -145,6 +150,14 @@ def _about_law(leaf: ProbeLeaf, law: Law) -> Iterator[Finding]:
             path,
             f"weights grow by {-law.rate:.3g} of their value per step: decay is added "
             "with the wrong sign (before the learning rate it adds +λθ, after it -λθ)",
+        )
+    if law.rate > 1:
+        yield Finding(
+            "rate-mismatch",
+            "error",
+            path,
+            f"a step removes {law.rate:.3g} times the weight, past zero: lower "
+            "weight_decay, or the learning rate that multiplies it",
         )
     yield from _about_coupling(path, law)
     if law.cross_leaf:

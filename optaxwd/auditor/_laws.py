@@ -1,6 +1,7 @@
 """What was inferred of one leaf: the law in one record, before it is judged."""
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -42,7 +43,7 @@ class Law:
       micro_steps: calls of `update` for each gradient step, where decay acts in all.
       penalty: ``"L2"``, ``"L1"`` or ``"Huber"``.
       anchor: what the leaf decays towards, in words; empty for zero.
-      gate: ``"cautious"`` or ``"partly"``, if not all entries decay.
+      gate: ``"cautious"``, ``"gradient"`` or ``"partly"``, if not all entries decay.
       cross_leaf: whether the values of other leaves change it.
       ascends: whether updates go along the gradient.
       broken: why nothing could be told, such as an update that is not finite.
@@ -79,6 +80,21 @@ class Law:
         """Fraction of θ removed by a step: the last one probed in which it acts."""
         acting = self.rates[self.rates != 0]
         return float(acting[-1]) if len(acting) else 0.0
+
+    @property
+    def acting(self) -> int:
+        """Number of steps probed in which decay acts."""
+        return int(np.sum(self.rates != 0))
+
+    @property
+    def half_life(self) -> float:
+        """Steps in which decay alone halves a weight."""
+        if not 0 < self.rate < 2:
+            return math.inf
+        if self.rate >= 1:
+            return 0.0
+        often = self.acting / len(self.rates) if self.is_steady else 1.0
+        return math.log(2) / -math.log1p(-self.rate) / often
 
     @property
     def is_steady(self) -> bool:

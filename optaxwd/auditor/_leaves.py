@@ -1,6 +1,7 @@
 """The leaves of the audited parameters, and small stand-ins for them to probe."""
 
 import dataclasses
+import math
 from typing import Any
 
 import jax
@@ -10,13 +11,15 @@ import numpy as np
 from optaxwd.auditor._errors import AuditError
 from optaxwd.tree import described_leaves, is_inexact, is_inexact_array
 
-# Axes kept at each level; the last keeps all of them. Above 128, because Adafactor
-# factors its second moment only from there on.
-LEVELS = (32, 160, None)
+# Axes are cut to these lengths, or one less; 128, because Adafactor factors its second
+# moment only from there on.
+LEVELS = (32, 129)
 # Below this a leaf is probed as it is.
 SMALL = 4096
 # Above this, all leaves together, full shapes are not probed.
-FULL_LIMIT = 2**20
+FULL_LIMIT = 2**18
+# Of larger leaves only so many entries are watched.
+WATCHED = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +63,11 @@ class ProbeLeaf:
     def size(self) -> int:
         """Number of real numbers probed: two for each complex entry."""
         return int(np.prod(self.probe_shape)) * (2 if self.is_complex else 1)
+
+    @property
+    def watched(self) -> slice:
+        """Which of the numbers probed are looked at."""
+        return slice(None, None, -(-self.size // WATCHED) or 1)
 
     def from_reals(self, reals: np.ndarray, dtype: Any = None) -> np.ndarray:
         """Return ``reals`` as an array of the probed shape, in double precision."""
@@ -111,7 +119,7 @@ class ProbeTree:
         ]
         return jax.tree.unflatten(self.structure, values)
 
-    def with_level(self, level: int | None) -> "ProbeTree":
+    def with_level(self, level: int) -> "ProbeTree":
         """Return the tree with large leaves cut to ``level`` along each axis."""
         leaves = [
             dataclasses.replace(leaf, probe_shape=_cut(leaf.shape, level))
@@ -122,17 +130,21 @@ class ProbeTree:
 
 def probe_tree(params: Any) -> ProbeTree:
     """Return the leaves of ``params``, which may be shapes only."""
+    described = described_leaves(params)
+    paths = _distinct([leaf.path for leaf in described])
     leaves = [
         ProbeLeaf(
-            leaf.path,
+            path,
             leaf.owner,
             tuple(getattr(leaf.value, "shape", ())),
             _dtype(leaf.value),
             tuple(getattr(leaf.value, "shape", ())),
             leaf.value,
         )
-        for leaf in described_leaves(params)
+        for path, leaf in zip(paths, described, strict=True)
     ]
+    for leaf in leaves:
+        _check(leaf)
     if not any(leaf.is_parameter for leaf in leaves):
         raise AuditError(
             f"params has no floating-point leaf, got {_shortened(params)}. Pass the "
@@ -161,14 +173,42 @@ def _dtype(value: Any) -> Any:
     return None
 
 
-def _cut(shape: tuple[int, ...], level: int | None) -> tuple[int, ...]:
-    """Return ``shape`` with axes cut to ``level``, stacked ones to fewer."""
-    if level is None or int(np.prod(shape)) <= SMALL:
+def _distinct(paths: list[str]) -> list[str]:
+    """Return ``paths`` with a number after those that came before."""
+    seen: dict[str, int] = {}
+    distinct = []
+    for path in paths:
+        seen[path] = seen.get(path, 0) + 1
+        distinct.append(path if seen[path] == 1 else f"{path} ({seen[path]})")
+    return distinct
+
+
+def _check(leaf: ProbeLeaf) -> None:
+    """Raise if the leaf is neither a parameter nor an array of integers or bools."""
+    if leaf.is_parameter or isinstance(leaf.value, (int, np.generic)):
+        return
+    dtype = getattr(leaf.value, "dtype", None)
+    if dtype is None or jnp.issubdtype(dtype, jax.dtypes.extended):
+        what = type(leaf.value).__name__ if dtype is None else str(dtype)
+        raise AuditError(
+            f"params has a leaf at '{leaf.path}' that no optimizer can update, of type "
+            f"{what}. Pass the parameters only: `nnx.state(model, nnx.Param)`, "
+            "`eqx.filter(model, eqx.is_inexact_array)`."
+        )
+
+
+def _cut(shape: tuple[int, ...], level: int) -> tuple[int, ...]:
+    """Return ``shape`` with axes cut to ``level``, stacked ones to fewer.
+
+    Of unequal axes the shorter stay shorter: some optimizers transpose by that.
+    """
+    if math.prod(shape) <= SMALL:
         return shape
-    cut = [min(length, level) for length in shape]
+    longest = max(shape)
+    cut = [min(length, level if length == longest else level - 1) for length in shape]
     # Leading axes first: they count layers, heads or taps, the last two are matrices.
     for axis in range(len(cut)):
-        while np.prod(cut) > level * level and cut[axis] > 2:
+        while math.prod(cut) > level * level and cut[axis] > 2:
             cut[axis] = max(2, cut[axis] // 2)
     return tuple(cut)
 

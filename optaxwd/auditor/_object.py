@@ -96,12 +96,13 @@ class ObjectProbe:
         runs["carry_a"] = run(s.carry(s.a, s.first))
         runs["carry_b"] = run(s.carry(s.b, s.first))
         rest = run(s.script(s.a, s.no_grads()))
+        start, a, b, grads = map(s.watched, (s.start, s.a, s.b, s.first))
         return [
             Shown(
-                s.start[i],
-                s.a[i],
-                s.b[i],
-                s.first[i],
+                start[i],
+                a[i],
+                b[i],
+                grads[i],
                 {name: updates[i] for name, updates in runs.items()},
                 rest[i],
             )
@@ -143,6 +144,7 @@ class ObjectProbe:
         s = self.scripts
         self.progress("decay through the gradient?")
         apart = [b - a for a, b in zip(s.a, s.b, strict=True)]
+        seen_apart = s.watched(apart)
         sizes = [max(float(np.max(np.abs(x["a+"]))), 1e-300) for x in shown]
         laws: list[Law | None] = [None] * len(shown)
         for drawn in (False, True):
@@ -164,7 +166,7 @@ class ObjectProbe:
             def residual(decay: np.ndarray, drawn: bool = drawn) -> Values:
                 return [
                     _across(x, d) if drawn else x
-                    for x, d in zip(difference(decay), apart, strict=True)
+                    for x, d in zip(difference(decay), seen_apart, strict=True)
                 ]
 
             decay, rest = fits.solve_scalars(residual, _STARTS, active)
@@ -175,7 +177,7 @@ class ObjectProbe:
                 if left_over <= 1e-8:
                     if np.max(np.abs(without[i])) <= max(1e3 * left_over, 1e-10):
                         decay[i] = 0.0
-                    shares = -fits.rate_along(along[i], apart[i])
+                    shares = -fits.rate_along(along[i], seen_apart[i])
                     laws[i] = _through_gradient(shown[i], float(decay[i]), shares)
         linear = [law for law in laws if law is not None and not law.adaptive]
         if linear:
@@ -198,7 +200,7 @@ class ObjectProbe:
         ends = [self.runner.end(s.script(x, s.first), LONG) for x in (s.a, s.b)]
         for i, law in enumerate(laws):
             if law is not None and law.decays and not law.adaptive and law.in_state:
-                apart = s.b[i] - s.a[i]
+                apart = s.watched(s.b)[i] - s.watched(s.a)[i]
                 law.rates = fits.rate_along((ends[1][i] - ends[0][i])[None], apart)
                 law.notes.append(
                     "the rate is the one that the state reaches in the end"
@@ -207,18 +209,19 @@ class ObjectProbe:
     def _moved_by_others(self, shown: list[Shown]) -> list[bool]:
         """Return for each leaf whether other leaves' values change its even part."""
         s = self.scripts
-        negated = scaled(s.first, -1.0)
+        few = s.few(s.first)
+        negated = scaled(few, -1.0)
 
         def even(params: Values) -> Values:
             ups = [
                 self.runner(s.script(params, grads, start=params))
-                for grads in (s.first, negated)
+                for grads in (few, negated)
             ]
             return [0.5 * (x + y) for x, y in zip(*ups, strict=True)]
 
         return s.moved_by_others(
             even,
-            [leaf.even("still_a") for leaf in shown],
+            [leaf.even("still_a")[: len(few[0])] for leaf in shown],
             [leaf.floor for leaf in shown],
         )
 
@@ -306,7 +309,9 @@ def _momentum(leaf: Shown) -> Law | None:
     if slopes is None or not leaf.remembers:
         return None
     even = fits.proportional(leaf.even("a"), leaf.params(leaf.a), leaf.floor)
-    if even is None or not fits.agree(even, slopes) or not np.all(slopes >= 0):
+    if even is None or not fits.agree(even, slopes):
+        return None
+    if np.any(slopes < 0) or not np.any(slopes > 0):
         return None
     return Law(
         decays=True,

@@ -31,14 +31,14 @@ def penalties(
 
     Args:
       start: the parameters that `init` saw.
-      seen: pairs of a pull and the parameters that it acted on, from which Huber's δ is
-        read: where the pull stops growing with θ.
+      seen: pairs of pulls, of shape ``(steps, size)``, and the parameters that they
+        acted on, once or at each step, from which Huber's δ is read: where a pull stops growing with θ.
     """
     found = []
     for anchor, origin in (("", np.zeros_like(start)), (INITIAL, start)):
         found.append(Penalty("L2", anchor, lambda x, o=origin: x - o))
         found.append(Penalty("L1", anchor, lambda x, o=origin: np.sign(x - o)))
-        delta = _huber_delta([(pull, params - origin) for pull, params in seen])
+        delta = _huber_delta([(pulls, params - origin) for pulls, params in seen])
         if delta is not None:
             found.append(
                 Penalty(
@@ -52,7 +52,12 @@ def penalties(
 
 
 def _huber_delta(seen: Sequence[tuple[np.ndarray, np.ndarray]]) -> float | None:
-    size = np.concatenate([np.abs(pull) for pull, _ in seen])
-    distance = np.concatenate([np.abs(params) for _, params in seen])
-    steepest = float(np.max(size / distance, initial=0.0))
-    return float(np.max(size)) / steepest if steepest > 0 else None
+    sizes = np.concatenate([np.abs(pulls) for pulls, _ in seen], axis=1)
+    held = [np.broadcast_to(params, pulls.shape) for pulls, params in seen]
+    distance = np.concatenate([np.abs(params) for params in held], axis=1)
+    steepest = np.max(sizes / distance, axis=1)
+    acting = steepest > 0
+    if not acting.any():
+        return None
+    # Too large where none of the entries below δ act: in some step some do.
+    return float(np.min(np.max(sizes, axis=1)[acting] / steepest[acting]))

@@ -35,13 +35,15 @@ class LeafReport:
       lr_power: power of the (peak) learning rate in the rate; ``None``: cannot tell.
       in_state: whether decay of earlier steps comes back out of the state.
       effective: whether it decays, and that survives rounding in the leaf's own dtype.
-      half_life: steps in which a weight without gradient halves.
+      half_life: steps in which decay alone halves a weight; where it acts in some steps
+        only, those between count too.
       weight_decay: λ as measured; ``None`` where the law is not linear in it, or the
         coupling not known.
       penalty: ``"L2"``, ``"L1"`` or ``"Huber"``.
       anchor: what it decays towards, in words; empty for zero.
       gate: ``"cautious"`` if only entries decay that agree with the step in sign,
-        ``"partly"`` if only some entries of the leaf do; else empty.
+        ``"gradient"`` if none do where the gradient is zero, ``"partly"`` if only some
+        entries of the leaf ever do; else empty.
       cannot_tell: whether the law could not be told.
       notes: what else there is to know, in words.
 
@@ -86,6 +88,10 @@ class LeafReport:
             )
         if law.decays and not law.is_steady:
             notes.append("the rate changes from step to step")
+        if law.decays and law.acting < len(law.rates) and law.is_steady:
+            notes.append(f"decay acts in {law.acting} of {len(law.rates)} steps probed")
+        if law.gate == "gradient":
+            notes.append("what has a gradient of zero does not decay")
         return cls(
             leaf.path,
             leaf.shape,
@@ -97,7 +103,7 @@ class LeafReport:
             law.lr_power,
             law.in_state,
             law.decays and survival.survives,
-            _half_life(law.rate),
+            law.half_life,
             law.weight_decay,
             law.penalty,
             law.anchor,
@@ -250,9 +256,3 @@ def _places(paths: list[str], limit: int = 3) -> str:
     shown = ", ".join(paths[:limit])
     more = len(paths) - limit
     return shown + (f" and {more} more" if more > 0 else "")
-
-
-def _half_life(rate: float) -> float:
-    if not rate > 0:
-        return math.inf
-    return math.log(2) / -math.log1p(-rate) if rate < 1 else 0.0

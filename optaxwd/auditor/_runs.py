@@ -67,7 +67,7 @@ class Runner:
         return self.optimizer.update(grads, state, params, **self.extra_args)
 
     def __call__(self, script: Script) -> list[np.ndarray]:
-        """Return the updates: for each leaf an array of shape ``(steps, size)``."""
+        """Return the updates: for each leaf of shape ``(steps, entries watched)``."""
         with double_precision():
             state = self.init(script.start)
             rows = []
@@ -77,7 +77,7 @@ class Runner:
         return [np.stack(leaf) for leaf in zip(*rows, strict=True)]
 
     def end(self, script: Script, steps: int, *, settle: bool = False) -> list[Any]:
-        """Return the last of ``steps`` updates, for each leaf of shape ``(size,)``.
+        """Return the last of ``steps`` updates, for each leaf those watched.
 
         Gradients are those of ``script`` over and over; with ``settle`` they are zero
         from its end on.
@@ -148,7 +148,7 @@ class Runner:
                     f"update changes the shape of '{leaf.path}': the gradient has "
                     f"{leaf.probe_shape}, the update has {np.shape(update)}."
                 )
-            found.append(leaf.to_reals(update))
+            found.append(leaf.to_reals(update)[leaf.watched])
         return found
 
 

@@ -18,6 +18,8 @@ from optaxwd.auditor._leaves import ProbeTree
 
 # Longer ones only where a shorter one sees no update at all.
 STEPS = (8, 64, 512)
+# Numbers in the gradients of a script; no longer one is made if it had more.
+LARGEST = 2**23
 # With fewer numbers a gradient cannot be orthogonal to all three and still be generic.
 ENOUGH = 8
 
@@ -54,6 +56,7 @@ class Scripts:
     def __init__(self, tree: ProbeTree, steps: int = STEPS[0]) -> None:
         self.steps = steps
         sizes = [leaf.size for leaf in tree.leaves]
+        self._watched = [leaf.watched for leaf in tree.leaves]
         rng = np.random.default_rng(20_260)
         self.start = [_away_from_zero(rng, size, 0.5, 1.0) for size in sizes]
         step = [_step(rng, x) for x in self.start]
@@ -83,6 +86,10 @@ class Scripts:
             draw[i] = draw[i] - excess @ np.linalg.pinv(bases[i].T)
         return draw
 
+    def watched(self, values: Values) -> Values:
+        """Return of ``values`` those that are watched, as in what a run returns."""
+        return [x[..., chosen] for x, chosen in zip(values, self._watched, strict=True)]
+
     def script(
         self, params: Values, grads: Values, *, start: Values | None = None
     ) -> Script:
@@ -104,6 +111,10 @@ class Scripts:
         steps = len(grads[0])
         path = [moving(a, b, steps) for a, b in zip(self.a, self.b, strict=True)]
         return Script(self.start, path, grads)
+
+    def few(self, grads: Values) -> Values:
+        """Return gradients of so few steps as show whether decay acts at all."""
+        return [g[: 3 if self.steps == STEPS[0] else None] for g in grads]
 
     def no_grads(self) -> Values:
         """Return gradients of zero."""

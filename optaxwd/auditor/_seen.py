@@ -29,6 +29,7 @@ class Seen:
         `double`: twice `a`; `held_negative`: the held gradient negated.
       rest_is_finite: whether updates at gradients of zero are, with λ.
       learning_rate: η at each step.
+      peak_learning_rate: the largest η of a long run.
       weight_decay: λ.
       refusal: what the factory said to a schedule.
     """
@@ -41,6 +42,7 @@ class Seen:
     bases: dict[str, np.ndarray]
     rest_is_finite: bool
     learning_rate: np.ndarray
+    peak_learning_rate: float
     weight_decay: float
     refusal: str
 

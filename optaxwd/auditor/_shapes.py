@@ -3,12 +3,13 @@
 `update` is traced at the leaves' own shapes, which costs no memory, and at the smaller
 ones. Where both take the same operations, what the small leaves show holds for the
 large. An optimizer that couples coordinates (norms, means, factored moments, products
-of matrices) gets larger leaves all the same.
+of matrices) gets the whole leaves if they are not too large, and the report says so if
+they are.
 """
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -24,33 +25,45 @@ _COUPLING = re.compile(
 )
 
 
+class Operation(NamedTuple):
+    """One operation of a program.
+
+    Attributes:
+      name: of the primitive.
+      ranks: number of axes of each argument.
+      numbers: arguments that are constants.
+    """
+
+    name: str
+    ranks: tuple[int, ...]
+    numbers: tuple[float, ...]
+
+
 def choose_shapes(
     tree: ProbeTree,
     optimizer: optax.GradientTransformationExtraArgs,
     extra_args: Mapping[str, Any],
-) -> tuple[ProbeTree, list[str]]:
-    """Return the tree with the shapes to probe, and notes on what was reduced."""
+) -> tuple[ProbeTree, list[str], str]:
+    """Return the tree with the shapes to probe, notes on them, and doubts, if any."""
     if not tree.with_level(LEVELS[0]).reduced:
-        return tree, []
+        return tree, [], ""
     wanted, reason = _operations(tree, optimizer, extra_args)
-    fits_whole = tree.size <= FULL_LIMIT
     couples = wanted is not None and _couples(wanted)
+    if couples and tree.size <= FULL_LIMIT:
+        return tree, [], ""
     for level in LEVELS:
         cut = tree.with_level(level)
-        if level is None:
-            break
-        if couples and (fits_whole or level == LEVELS[0]):
-            continue
-        if wanted is not None and _operations(cut, optimizer, extra_args)[0] == wanted:
-            return cut, [_reduced(cut, couples)]
-    if fits_whole:
-        return tree, []
-    cut = tree.with_level(LEVELS[-2])
+        found = _operations(cut, optimizer, extra_args)[0]
+        if wanted is not None and found is not None and _same(wanted, found, couples):
+            return cut, [_reduced(cut, couples)], ""
+    if tree.size <= FULL_LIMIT:
+        return tree, [], ""
+    cut = tree.with_level(LEVELS[-1])
     if wanted is None:
-        doubt = f"`update` could not be traced at the leaves' own shapes ({reason})"
+        doubt = f"`update` could not be traced at the leaf's own shape ({reason})"
     else:
-        doubt = "the optimizer takes other operations at the leaves' own shapes"
-    return cut, [_reduced(cut, couples), f"what follows may not hold: {doubt}"]
+        doubt = "the optimizer does something else at the leaf's own shape"
+    return cut, [_reduced(cut, couples)], doubt
 
 
 def impurity(
@@ -111,32 +124,47 @@ def _operations(
     tree: ProbeTree,
     optimizer: optax.GradientTransformationExtraArgs,
     extra_args: Mapping[str, Any],
-) -> tuple[list[tuple[str, ...]] | None, str]:
-    """Return names and ranks of all operations; or None, and why not."""
+) -> tuple[list[Operation] | None, str]:
+    """Return all operations; or None, and why not."""
     try:
         traced = _trace(tree, optimizer, extra_args)
     except Exception as error:
         return None, describe(error, 120)
-    found: list[tuple[str, ...]] = []
+    found: list[Operation] = []
     _collect(traced.jaxpr, found)
     return found, ""
 
 
-def _collect(jaxpr: Any, found: list[tuple[str, ...]]) -> None:
+def _collect(jaxpr: Any, found: list[Operation]) -> None:
     for equation in jaxpr.eqns:
-        ranks = (str(len(getattr(v.aval, "shape", ()))) for v in equation.invars)
-        found.append((equation.primitive.name, *ranks))
+        ranks = tuple(len(getattr(v.aval, "shape", ())) for v in equation.invars)
+        numbers = tuple(
+            float(v.val)
+            for v in equation.invars
+            if np.ndim(getattr(v, "val", [])) == 0 and np.isrealobj(v.val)
+        )
+        found.append(Operation(equation.primitive.name, ranks, numbers))
         for value in jax.tree.leaves(equation.params, is_leaf=_is_jaxpr):
             if _is_jaxpr(value):
                 _collect(getattr(value, "jaxpr", value), found)
+
+
+def _same(wanted: list[Operation], found: list[Operation], couples: bool) -> bool:
+    """Return whether two programs are the same but for the lengths of axes.
+
+    Numbers must agree too, unless means, which divide by a size, are to be expected.
+    """
+    if couples:
+        return [x[:2] for x in wanted] == [x[:2] for x in found]
+    return wanted == found
 
 
 def _is_jaxpr(value: Any) -> bool:
     return hasattr(value, "eqns") or hasattr(getattr(value, "jaxpr", None), "eqns")
 
 
-def _couples(operations: list[tuple[str, ...]]) -> bool:
-    return any(_COUPLING.match(name) for name, *_ in operations)
+def _couples(operations: list[Operation]) -> bool:
+    return any(_COUPLING.match(operation.name) for operation in operations)
 
 
 def _text(traced: Any) -> str:

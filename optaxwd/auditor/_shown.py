@@ -121,8 +121,7 @@ def direct_law(leaf: Shown) -> Law | None:
         return Law(decoupled=False)
     if leaf.remembers:
         return None
-    t = int(np.argmax(np.max(np.abs(leaf.even("a")), axis=1)))
-    seen = [(leaf.even(name)[t], leaf.points[name]) for name in ("a", "b")]
+    seen = [(leaf.even(name), leaf.points[name]) for name in ("a", "b")]
     for penalty in penalties(leaf.start, seen):
         law = _penalised(leaf, penalty)
         if law is not None:
@@ -168,7 +167,7 @@ def _penalised(leaf: Shown, penalty: Penalty) -> Law | None:
         few = len(leaf.a) < 3
         if few or not plain or (penalty.name, penalty.anchor) != ("L2", ""):
             return None
-    elif not plain and _is_cautious(leaf, penalty):
+    elif _is_cautious(leaf, penalty) if not plain else _doubles_at_rest(leaf, penalty):
         law.rates, law.gate = 2.0 * rates["a"], "cautious"
     elif not plain:
         if penalty.name != "L2" or penalty.anchor:
@@ -202,6 +201,19 @@ def _is_cautious(leaf: Shown, penalty: Penalty) -> bool:
             return False
         steps.append(step)
     return all(fits.agree(steps[0], step, leaf.floor) for step in steps[1:])
+
+
+def _doubles_at_rest(leaf: Shown, penalty: Penalty) -> bool:
+    """Return whether decay is twice the even part where there is no step.
+
+    Cautious L1 decay is just L1 decay of half the rate otherwise.
+    """
+    if not leaf.rest_is_finite:
+        return False
+    pull = leaf.params(penalty.pull(leaf.a))
+    rates = fits.proportional(leaf.rest, pull, leaf.floor)
+    even = fits.rate_along(leaf.even("a"), pull)
+    return rates is not None and bool(rates.any()) and fits.agree(rates, 2.0 * even)
 
 
 def _partly(leaf: Shown) -> Law | None:

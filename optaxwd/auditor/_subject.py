@@ -15,8 +15,10 @@ from optaxwd.auditor._learning_rates import peak
 LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 0.1
 
-_DECAY_NAMES = ("weight_decay", "weight_decay_rate")
-_STEP_NAMES = ({"params", "parameters", "theta"}, {"grads", "gradients", "grad", "g"})
+_DECAY_NAMES = ("weight_decay", "weight_decay_rate", "wd", "decay", "lam")
+_RATE_NAMES = ("learning_rate", "lr", "eta")
+_PARAMS_NAMES = ("params", "parameters", "theta", "p")
+_GRADS_NAMES = ("grads", "gradients", "grad", "g")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,11 +100,9 @@ def _factory_call(function: Callable[..., Any]) -> Callable[[Any, Any], Any] | N
     names = _parameter_names(function)
     if names is None:
         return function
-    if names[:2] and all(
-        name in known for name, known in zip(names[:2], _STEP_NAMES, strict=False)
-    ):
+    if len(names) >= 2 and _step_order(names) is not None:
         return None
-    decay = next((name for name in _DECAY_NAMES if name in names), None)
+    decay = next((name for name in _DECAY_NAMES[:2] if name in names), None)
     if "learning_rate" in names and decay is not None:
         has_peak = "peak_learning_rate" in names
         return lambda eta, lam: function(
@@ -110,6 +110,8 @@ def _factory_call(function: Callable[..., Any]) -> Callable[[Any, Any], Any] | N
             **{decay: lam},
             **({"peak_learning_rate": peak(eta)} if has_peak and callable(eta) else {}),
         )
+    if names[:2] and names[0] in _DECAY_NAMES and names[1] in _RATE_NAMES:
+        return lambda eta, lam: function(lam, eta)
     if "learning_rate" in names and _second_has_a_default(function):
         raise AuditError(
             f"{getattr(function, '__name__', function)!s} has a learning_rate but no "
@@ -123,9 +125,10 @@ def _step_subject(
     step: Callable[[Any, Any], Any], extra_args: Mapping[str, Any]
 ) -> Subject:
     """Return a step as an optimizer: its update is what it adds to the parameters."""
+    reverse = _step_order(_parameter_names(step) or []) == "grads first"
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
-        new = step(params, updates, **extra)
+        new = step(*((updates, params) if reverse else (params, updates)), **extra)
         if jax.tree.structure(new) != jax.tree.structure(params):
             raise TypeError(
                 "step(params, grads) must return parameters with the structure "
@@ -141,6 +144,16 @@ def _step_subject(
 
     made = optax.GradientTransformationExtraArgs(init, update)
     return Subject("step", lambda *_: made, extra_args)
+
+
+def _step_order(names: list[str]) -> str | None:
+    """Return which of a step's two arguments comes first; ``None``: it is no step."""
+    first, second = (*names, "", "")[:2]
+    if first in _PARAMS_NAMES and second in _GRADS_NAMES:
+        return "params first"
+    if first in _GRADS_NAMES and second in _PARAMS_NAMES:
+        return "grads first"
+    return None
 
 
 def _is_transformation(value: Any) -> bool:
@@ -163,5 +176,5 @@ def _second_has_a_default(function: Callable[..., Any]) -> bool:
 
 def _looks_like_a_factory(function: Callable[..., Any]) -> bool:
     names = _parameter_names(function) or []
-    known = {"learning_rate", "lr", "eta", "weight_decay", "wd", "decay"}
+    known = {*_RATE_NAMES, *_DECAY_NAMES}
     return bool(known & {name.lower() for name in names})

@@ -59,22 +59,21 @@ def test_bug_is_found(factory, code, severity, words):
         pytest.param(
             zoo.inside_what_collects(4),
             "learning_rate",
-            "learning_rate",
             marks=pytest.mark.slow,
         ),
         pytest.param(
             zoo.inside_what_collects(16),
-            "learning_rate",
             "learning_rate",
             marks=pytest.mark.slow,
         ),
         (zoo.scheduled_only, "independent"),
         pytest.param(zoo.decay_schedule, "learning_rate", marks=pytest.mark.slow),
         pytest.param(zoo.late, "learning_rate", marks=pytest.mark.slow),
+        pytest.param(zoo.every_third_step, "learning_rate", marks=pytest.mark.slow),
+        (zoo.only_rows_with_gradients, "learning_rate, gradient"),
         (zoo.cautious, "learning_rate, cautious"),
         (
             zoo.towards_start,
-            "learning_rate",
             "learning_rate, towards the initial parameters",
         ),
         (zoo.l1, "learning_rate, L1"),
@@ -213,3 +212,57 @@ def test_swallowed_by_rounding_in_the_leafs_own_dtype():
     # A rate above half a unit in the last place gets through.
     report = optaxwd.audit(optax.adamw, params, learning_rate=0.1)
     assert all(leaf.effective for leaf in report.leaves.values())
+
+
+def test_half_life_counts_the_steps_between():
+    report = optaxwd.audit(zoo.inside_what_collects(4)(ETA, LAM), PARAMS)
+    leaf = report.leaves["head"]
+    assert leaf.rate == pytest.approx(ETA * LAM, rel=1e-6)
+    assert leaf.half_life == pytest.approx(4 * np.log(2) / -np.log1p(-ETA * LAM))
+    assert "decay acts in 2 of 8 steps probed" in leaf.notes
+
+
+def test_decay_past_zero():
+    report = optaxwd.audit(optax.adamw, PARAMS, learning_rate=10.0, weight_decay=10.0)
+    assert "100 times the weight" in report.at_least("error")[0].message
+    assert report.leaves["head"].half_life == np.inf
+
+
+def test_what_is_too_small_is_not_accused():
+    for optimizer in (optax.adamw, optax.adamw(ETA, weight_decay=1e-13)):
+        report = optaxwd.audit(optimizer, PARAMS, learning_rate=ETA, weight_decay=1e-13)
+        assert not report.at_least("warning")
+
+
+def test_methods_that_climb_on_purpose():
+    report = optaxwd.audit(
+        optax.contrib.sam(
+            optax.sgd(ETA), optax.chain(optax.contrib.normalize(), optax.sgd(0.05))
+        ),
+        PARAMS,
+    )
+    assert not report.at_least("warning")
+
+
+@pytest.mark.parametrize("penalty", ["l2", "l1", optaxwd.huber(1.2)])
+@pytest.mark.parametrize("anchor", [None, "init"])
+@pytest.mark.parametrize("is_cautious", [False, True])
+@pytest.mark.parametrize("as_factory", [True, False])
+@pytest.mark.slow
+def test_penalties_anchors_and_gates_of_our_own(
+    penalty, anchor, is_cautious, as_factory
+):
+    def factory(eta, lam):
+        return optaxwd.adamw(
+            eta, weight_decay=lam, penalty=penalty, anchor=anchor, cautious=is_cautious
+        )
+
+    optimizer = factory if as_factory else factory(ETA, LAM)
+    report = optaxwd.audit(optimizer, PARAMS, learning_rate=ETA, weight_decay=LAM)
+    for leaf in report.leaves.values():
+        assert leaf.decays and leaf.decoupled
+        assert leaf.coupling == "learning_rate"
+        assert leaf.rate == pytest.approx(ETA * LAM, rel=1e-6)
+        assert leaf.penalty == {"l2": "L2", "l1": "L1"}.get(str(penalty), "Huber")
+        assert leaf.anchor == ("the initial parameters" if anchor else "")
+        assert leaf.gate == ("cautious" if is_cautious else "")

@@ -31,6 +31,22 @@ def test_a_whole_step(whole_step):
         assert leaf.rate == pytest.approx(ETA * LAM, rel=1e-6)
 
 
+def test_arguments_in_the_other_order_are_passed_by_name():
+    def step(grads, params):
+        return jax.tree.map(lambda p, g: p - ETA * (g + LAM * p), params, grads)
+
+    report = optaxwd.audit(step, PARAMS, learning_rate=ETA, weight_decay=LAM)
+    assert report.leaves["kernel"].coupling == "learning_rate"
+    report = optaxwd.audit(lambda wd, lr: optax.adamw(lr, weight_decay=wd), PARAMS)
+    assert report.leaves["kernel"].coupling == "learning_rate"
+
+
+def test_leaves_of_one_path_are_both_reported():
+    params = {"a/b": np.ones(3), "a": {"b": np.ones((2, 2))}}
+    report = optaxwd.audit(optax.adamw(ETA), params)
+    assert {leaf.shape for leaf in report.leaves.values()} == {(3,), (2, 2)}
+
+
 def test_a_factory_by_position_by_name_and_partial():
     import functools
 
@@ -91,6 +107,46 @@ def test_a_schedule_as_expectation():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("coupling", ["learning_rate", "independent", "corrected"])
+@pytest.mark.parametrize("as_factory", [True, False])
+def test_couplings_under_a_warmup_from_zero(coupling, as_factory):
+    warmup = optax.warmup_cosine_decay_schedule(0.0, ETA, 4, 20)
+
+    def factory(eta, lam):
+        return optaxwd.sgdw(
+            eta, weight_decay=lam, coupling=coupling, peak_learning_rate=ETA
+        )
+
+    report = optaxwd.audit(
+        factory if as_factory else factory(warmup, LAM),
+        {"kernel": np.ones((6, 4))},
+        learning_rate=warmup,
+        weight_decay=LAM,
+    )
+    leaf = report.leaves["kernel"]
+    assert leaf.coupling == coupling
+    assert leaf.weight_decay == pytest.approx(LAM, rel=1e-6)
+    report.raise_if("warning")
+
+
+@pytest.mark.parametrize("as_factory", [True, False])
+def test_a_factor_is_found_under_a_warmup_from_zero(as_factory):
+    warmup = optax.warmup_cosine_decay_schedule(0.0, ETA, 4, 20)
+
+    def factory(eta, lam):
+        return optax.adamw(eta, weight_decay=lam / 2)
+
+    report = optaxwd.audit(
+        factory if as_factory else factory(warmup, LAM),
+        {"kernel": np.ones((6, 4))},
+        learning_rate=warmup,
+        weight_decay=LAM,
+        mask=True,
+    )
+    found = [finding.message for finding in report.at_least("error")]
+    assert len(found) == 1 and "0.5 times as much" in found[0]
+
+
 def test_trees_of_every_kind():
     params = {
         "list": [np.ones((3, 2)), (np.ones(5), None)],
@@ -156,7 +212,9 @@ def test_large_leaves_keep_more_where_coordinates_are_coupled():
     report = optaxwd.audit(
         optax.adafactor(ETA, weight_decay_rate=LAM), large_transformer(1)
     )
-    assert "160 per axis" in report.notes[0] and "couples" in report.notes[0]
+    assert "129 per axis" in report.notes[0] and "couples" in report.notes[0]
+    for leaf in report.leaves.values():
+        assert leaf.rate == pytest.approx(LAM, rel=1e-6)
 
 
 @pytest.mark.slow
@@ -164,9 +222,16 @@ def test_a_mask_by_size_is_not_fooled_by_small_shapes():
     def mask(params):
         return jax.tree.map(lambda p: p.size > 10_000_000, params)
 
-    optimizer = optax.adamw(ETA, weight_decay=LAM, mask=mask)
-    report = optaxwd.audit(optimizer, large_transformer(1))
-    assert any("may not hold" in note for note in report.notes)
+    params = large_transformer(1) | {"small": np.ones((4, 4))}
+    for optimizer in (
+        optax.adamw(ETA, weight_decay=LAM, mask=mask),
+        zoo.divided_by_length(ETA, LAM),
+    ):
+        report = optaxwd.audit(optimizer, params)
+        assert report.leaves["embedding"].cannot_tell
+        assert "something else at the leaf's own shape" in str(report)
+        assert not report.leaves["small"].cannot_tell
+        assert not report.at_least("warning")
 
 
 def raises(where):
@@ -189,6 +254,8 @@ def raises(where):
         (lambda learning_rate, weight_decay: 1, PARAMS, "must return an optax"),
         (optax.adamw, {"count": 1}, "no floating-point leaf"),
         (optax.adamw, lambda: 1 / 0, "division by zero"),
+        (optax.adamw, {"w": np.ones(3), "k": jax.random.key(0)}, "'k'.*key"),
+        (optax.adamw, {"w": np.ones(3), "f": jax.nn.relu}, "'f'.*eqx.filter"),
         (optax.set_to_zero(), PARAMS, "all updates are zero"),
         (
             optax.stateless(lambda updates, params: jax.tree.leaves(updates)),
@@ -234,6 +301,9 @@ def test_expectations_are_checked():
         optaxwd.audit(optax.adamw(ETA), PARAMS, learning_rate=-1.0)
     with pytest.raises(ValueError, match="does not cover the parameter 'bias'"):
         optaxwd.audit(optax.adamw(ETA), PARAMS, mask={"wrong": True})
+    for wrong in (-1.0, float("nan")):
+        with pytest.raises(ValueError, match=f"got {wrong} at 'bias'"):
+            optaxwd.audit(optax.adamw(ETA), PARAMS, mask={"bias": wrong, "kernel": 1})
     with pytest.raises(TypeError, match="'bias', got 'no'"):
         optaxwd.audit(optax.adamw(ETA), PARAMS, mask={"bias": "no", "kernel": True})
 
