@@ -32,14 +32,14 @@ def penalties(
     Args:
       start: the parameters that `init` saw.
       seen: pairs of pulls, of shape ``(steps, size)``, and the parameters that they
-        acted on, once or at each step, from which Huber's δ is read: where a pull stops growing with θ.
+        acted on, once or at each step; Huber's δ is read off them, where a pull stops
+        growing with θ.
     """
     found = []
     for anchor, origin in (("", np.zeros_like(start)), (INITIAL, start)):
         found.append(Penalty("L2", anchor, lambda x, o=origin: x - o))
         found.append(Penalty("L1", anchor, lambda x, o=origin: np.sign(x - o)))
-        delta = _huber_delta([(pulls, params - origin) for pulls, params in seen])
-        if delta is not None:
+        for delta in _huber_deltas([(x, params - origin) for x, params in seen]):
             found.append(
                 Penalty(
                     "Huber",
@@ -51,13 +51,15 @@ def penalties(
     return sorted(found, key=lambda penalty: penalty.name == "Huber")
 
 
-def _huber_delta(seen: Sequence[tuple[np.ndarray, np.ndarray]]) -> float | None:
-    sizes = np.concatenate([np.abs(pulls) for pulls, _ in seen], axis=1)
+def _huber_deltas(seen: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[float]:
+    """Return what δ may be: read off all steps, and off the strongest one alone.
+
+    The first needs a rate that stays, the second that entries below and above δ act.
+    """
     held = [np.broadcast_to(params, pulls.shape) for pulls, params in seen]
-    distance = np.concatenate([np.abs(params) for params in held], axis=1)
-    steepest = np.max(sizes / distance, axis=1)
-    acting = steepest > 0
-    if not acting.any():
-        return None
-    # Too large where none of the entries below δ act: in some step some do.
-    return float(np.min(np.max(sizes, axis=1)[acting] / steepest[acting]))
+    sizes = np.concatenate([np.abs(pulls) for pulls, _ in seen], axis=1)
+    slopes = sizes / np.concatenate([np.abs(params) for params in held], axis=1)
+    if not slopes.any():
+        return []
+    t = int(np.argmax(np.max(slopes, axis=1)))
+    return [np.max(sizes) / np.max(slopes), np.max(sizes[t]) / np.max(slopes[t])]
