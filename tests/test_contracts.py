@@ -80,6 +80,7 @@ CONTRACTS = {
     ),
 }
 NOT_TRANSFORMATIONS = {
+    "audit",
     "convert_state",
     "create_optimizer",
     "huber",

@@ -56,6 +56,7 @@ def test_fail_on_chooses_the_gravity():
     assert main([*arguments, "--fail-on", "warning"]) == 1
 
 
+@pytest.mark.slow
 def test_json_and_markdown(capsys):
     arguments = ["audit", place("make"), "--params", place("params")]
     assert main([*arguments, "--json"]) == 0
@@ -70,6 +71,7 @@ def test_without_params_a_small_transformer_is_used(capsys):
     assert "attention" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_params_of_a_key_masks_and_extra_arguments(capsys):
     assert main(["audit", place("make"), "--params", place("params_of_key")]) == 0
     arguments = ["audit", place("make"), "--params", place("tree")]

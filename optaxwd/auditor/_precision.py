@@ -119,9 +119,12 @@ def _many_steps(
         signs = 1.0 - 2.0 * (jnp.arange(STEPS) % 2)
         return jax.lax.scan(step, (params, state), signs)[0][0]
 
-    # One step first: dtypes of the state may settle only then.
-    (params, state), _ = jax.jit(step)((params, state), -1.0)
-    ends = jax.tree.leaves(run(params, state))
+    try:
+        ends = jax.tree.leaves(run(params, state))
+    except TypeError:
+        # Dtypes of the state may settle only after a step.
+        (params, state), _ = jax.jit(step)((params, state), -1.0)
+        ends = jax.tree.leaves(run(params, state))
     return [
         leaf.to_reals(end)
         for leaf, end in zip(tree.all_leaves, ends, strict=True)

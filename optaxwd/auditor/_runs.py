@@ -60,8 +60,9 @@ class Runner:
     state_change: str = ""
 
     def __post_init__(self) -> None:
-        """Compile `update` once for all scripts."""
+        """Compile `update` once for all scripts, and remember the last `init`."""
         self._traced = jax.jit(self._update)
+        self._started: tuple[list[np.ndarray] | None, Any] = (None, None)
 
     def _update(self, grads: Any, state: Any, params: Any) -> Any:
         return self.optimizer.update(grads, state, params, **self.extra_args)
@@ -97,11 +98,15 @@ class Runner:
 
     def init(self, start: list[np.ndarray]) -> Any:
         """Return the state that `init` makes of ``start``."""
+        if self._started[0] is start:
+            return self._started[1]
         params = jax.tree.map(jnp.asarray, self._tree(start))
         try:
-            return self.optimizer.init(params)
+            state = self.optimizer.init(params)
         except Exception as error:
             raise AuditError(f"init raised {describe(error)}") from own_traceback(error)
+        self._started = (start, state)
+        return state
 
     def update(self, grads: Any, state: Any, params: Any) -> Any:
         """Return what `update` returns, having looked at its structure."""

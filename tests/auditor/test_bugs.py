@@ -56,31 +56,25 @@ def test_bug_is_found(factory, code, severity, words):
     ("factory", "law"),
     [
         (zoo.healthy_sign, "learning_rate"),
-        pytest.param(
-            zoo.inside_what_collects(4),
-            "learning_rate",
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            zoo.inside_what_collects(16),
-            "learning_rate",
-            marks=pytest.mark.slow,
-        ),
         (zoo.scheduled_only, "independent"),
-        pytest.param(zoo.decay_schedule, "learning_rate", marks=pytest.mark.slow),
-        pytest.param(zoo.late, "learning_rate", marks=pytest.mark.slow),
-        pytest.param(zoo.every_third_step, "learning_rate", marks=pytest.mark.slow),
-        (zoo.only_rows_with_gradients, "learning_rate, gradient"),
         (zoo.cautious, "learning_rate, cautious"),
-        (
-            zoo.towards_start,
-            "learning_rate, towards the initial parameters",
-        ),
-        (zoo.l1, "learning_rate, L1"),
-        (zoo.proximal, "proximal"),
         (zoo.lr_squared, "decoupled"),
-        (zoo.sees_norm_of_all, "decoupled"),
         (zoo.hidden_in_state, "momentum"),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                (zoo.inside_what_collects(4), "learning_rate"),
+                (zoo.inside_what_collects(16), "learning_rate"),
+                (zoo.decay_schedule, "learning_rate"),
+                (zoo.late, "learning_rate"),
+                (zoo.every_third_step, "learning_rate"),
+                (zoo.only_rows_with_gradients, "learning_rate, gradient"),
+                (zoo.towards_start, "learning_rate, towards the initial parameters"),
+                (zoo.l1, "learning_rate, L1"),
+                (zoo.proximal, "proximal"),
+                (zoo.sees_norm_of_all, "decoupled"),
+            )
+        ),
     ],
 )
 def test_healthy_and_unusual_ones_are_named_not_accused(factory, law):
@@ -214,6 +208,7 @@ def test_swallowed_by_rounding_in_the_leafs_own_dtype():
     assert all(leaf.effective for leaf in report.leaves.values())
 
 
+@pytest.mark.slow
 def test_half_life_counts_the_steps_between():
     report = optaxwd.audit(zoo.inside_what_collects(4)(ETA, LAM), PARAMS)
     leaf = report.leaves["head"]
@@ -222,12 +217,14 @@ def test_half_life_counts_the_steps_between():
     assert "decay acts in 2 of 8 steps probed" in leaf.notes
 
 
+@pytest.mark.slow
 def test_decay_past_zero():
     report = optaxwd.audit(optax.adamw, PARAMS, learning_rate=10.0, weight_decay=10.0)
     assert "100 times the weight" in report.at_least("error")[0].message
     assert report.leaves["head"].half_life == np.inf
 
 
+@pytest.mark.slow
 def test_what_is_too_small_is_not_accused():
     for optimizer in (optax.adamw, optax.adamw(ETA, weight_decay=1e-13)):
         report = optaxwd.audit(optimizer, PARAMS, learning_rate=ETA, weight_decay=1e-13)

@@ -31,6 +31,7 @@ def test_a_whole_step(whole_step):
         assert leaf.rate == pytest.approx(ETA * LAM, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_arguments_in_the_other_order_are_passed_by_name():
     def step(grads, params):
         return jax.tree.map(lambda p, g: p - ETA * (g + LAM * p), params, grads)
@@ -47,6 +48,7 @@ def test_leaves_of_one_path_are_both_reported():
     assert {leaf.shape for leaf in report.leaves.values()} == {(3,), (2, 2)}
 
 
+@pytest.mark.slow
 def test_a_factory_by_position_by_name_and_partial():
     import functools
 
@@ -97,6 +99,7 @@ def test_couplings_of_our_own(coupling, lr_power, rate, kind):
         assert leaf.lr_power == lr_power
 
 
+@pytest.mark.slow
 def test_a_schedule_as_expectation():
     schedule = optax.linear_schedule(ETA, 0.0, 100)
     optimizer = optax.adamw(schedule, weight_decay=LAM)
@@ -106,6 +109,7 @@ def test_a_schedule_as_expectation():
     assert "rate-mismatch" in {finding.code for finding in wrong.findings}
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 @pytest.mark.parametrize("coupling", ["learning_rate", "independent", "corrected"])
 @pytest.mark.parametrize("as_factory", [True, False])
@@ -129,6 +133,7 @@ def test_couplings_under_a_warmup_from_zero(coupling, as_factory):
     report.raise_if("warning")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("as_factory", [True, False])
 def test_a_factor_is_found_under_a_warmup_from_zero(as_factory):
     warmup = optax.warmup_cosine_decay_schedule(0.0, ETA, 4, 20)
@@ -169,6 +174,7 @@ def test_trees_of_every_kind():
     json.dumps(report.to_dict(), allow_nan=False)
 
 
+@pytest.mark.slow
 def test_modules_of_flax_and_equinox():
     model = nnx.Linear(3, 4, rngs=nnx.Rngs(0))
     report = optaxwd.audit(optax.adamw(ETA), nnx.state(model, nnx.Param))
@@ -178,6 +184,7 @@ def test_modules_of_flax_and_equinox():
     assert set(report.leaves) == {"weight", "bias"}
 
 
+@pytest.mark.slow
 def test_rules_and_functions_as_masks():
     rules = optaxwd.rules.standard()
     optimizer = optaxwd.adamw(ETA, weight_decay=LAM, mask=rules)
@@ -208,6 +215,7 @@ def test_large_leaves_are_probed_small():
     assert all(leaf.rate for leaf in report.leaves.values())
 
 
+@pytest.mark.slow
 def test_large_leaves_keep_more_where_coordinates_are_coupled():
     report = optaxwd.audit(
         optax.adafactor(ETA, weight_decay_rate=LAM), large_transformer(1)
@@ -343,6 +351,7 @@ def test_an_optimizer_that_cannot_be_traced():
     assert leaf.decoupled and leaf.rate == pytest.approx(ETA * LAM, rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("eta", "lam"), [(1e-8, 1e-6), (10.0, 0.05), (1e-3, 1e3)])
 def test_extreme_numbers(eta, lam):
     report = optaxwd.audit(optax.lion, PARAMS, learning_rate=eta, weight_decay=lam)

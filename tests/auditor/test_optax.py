@@ -48,15 +48,12 @@ KNOWN = {
     "contrib.schedule_free_adamw": ({}, ("averaged", False, True)),
     "contrib.muon": ({}, DIRECT),
 }
-# Each law once; the rest in the second stage.
+# Some laws; the rest in the second stage.
 FAST = {
     "adamw",
     "adafactor",
     "lamb",
-    "novograd",
     "contrib.dog",
-    "contrib.momo",
-    "contrib.schedule_free_adamw",
 }
 OWN_RATE = {"contrib.dadapt_adamw", "contrib.prodigy"}
 
@@ -189,6 +186,7 @@ def test_optimizers_without_decay_are_not_accused(name):
     assert not report.at_least("warning")
 
 
+@pytest.mark.slow
 def test_muon_decays_its_other_leaves_by_another_argument():
     report = optaxwd.audit(
         lambda eta, lam: optax.contrib.muon(
@@ -208,6 +206,7 @@ def test_fromage_shrinks_by_design_and_is_not_accused():
     assert not report.at_least("warning")
 
 
+@pytest.mark.slow
 def test_mechanic_decays_nothing_and_is_not_called_broken():
     # Its λ only enters the estimate of one scale for all steps.
     report = optaxwd.audit(
