@@ -152,6 +152,7 @@ def test_a_factor_is_found_under_a_warmup_from_zero(as_factory):
     assert len(found) == 1 and "0.5 times as much" in found[0]
 
 
+@pytest.mark.slow
 def test_trees_of_every_kind():
     params = {
         "list": [np.ones((3, 2)), (np.ones(5), None)],
