@@ -1,18 +1,19 @@
 """`audit`: probes, inference and report in one call."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
-from optaxwd._checks import check_positive, is_static_number
+from optaxwd._checks import check_positive
 from optaxwd.auditor._errors import AuditError, describe, own_traceback
 from optaxwd.auditor._expectations import Expectations, expectations, name_coupling
 from optaxwd.auditor._factory import FactoryProbe
 from optaxwd.auditor._findings import Finding, find
 from optaxwd.auditor._laws import Law
-from optaxwd.auditor._leaves import LEVELS, ProbeLeaf, ProbeTree, probe_tree
+from optaxwd.auditor._leaves import LEVELS, ProbeLeaf, probe_tree
 from optaxwd.auditor._object import ObjectProbe
 from optaxwd.auditor._precision import survivals
 from optaxwd.auditor._report import AuditReport, LeafReport
@@ -117,17 +118,18 @@ def audit(
         mask=mask,
         frozen=frozen,
     )
-    eta = LEARNING_RATE if learning_rate is None else learning_rate
-    lam = WEIGHT_DECAY if weight_decay is None else weight_decay
+    eta = LEARNING_RATE if learning_rate is None else expected.learning_rate
+    lam = WEIGHT_DECAY if expected.weight_decay is None else expected.weight_decay
     subject = as_subject(optimizer, extra, learning_rate=eta, weight_decay=lam)
     if subject.is_factory:
         check_positive(lam, "weight_decay", "audit of a factory")
-        expected = _with_rates(expected, eta, float(lam))
+        expected = dataclasses.replace(expected, learning_rate=eta, weight_decay=lam)
     with double_precision():
         made = subject.make(eta, lam)
     tree, notes, doubt = choose_shapes(tree, made, extra)
+    runner = Runner(made, tree, extra)
     with np.errstate(all="ignore"):  # what is not finite is reported
-        laws, extra_findings = _laws(subject, tree, expected, progress)
+        laws, extra_findings = _laws(subject, runner, expected, progress)
     if doubt:
         for leaf, law in zip(tree.leaves, laws, strict=True):
             _doubt(leaf, law, doubt)
@@ -179,22 +181,15 @@ def _params(params: Any) -> Any:
         ) from own_traceback(error)
 
 
-def _with_rates(expected: Expectations, eta: Any, lam: float) -> Expectations:
-    number = float(eta) if is_static_number(eta) else eta
-    return Expectations(number, lam, expected.multipliers, expected.frozen)
-
-
 def _laws(
     subject: Subject,
-    tree: ProbeTree,
+    runner: Runner,
     expected: Expectations,
     progress: Callable[[str], None],
 ) -> tuple[list[Law], list[Finding]]:
     """Return the law of each leaf, and findings about the optimizer as a program."""
-    eta, lam = expected.learning_rate, expected.weight_decay
-    with double_precision():
-        made = subject.make(eta, lam)
-    impure = impurity(tree, made, subject.extra_args)
+    tree = runner.tree
+    impure = impurity(tree, runner.optimizer, subject.extra_args)
     if impure:
         message = (
             f"`update` is not a function of its arguments: {impure}. Keep all that it "
@@ -202,9 +197,9 @@ def _laws(
         )
         broken = [Law(coupling="other", broken=impure) for _ in tree.leaves]
         return broken, [Finding("impure", "error", "", message)]
-    runner = Runner(made, tree, subject.extra_args)
     if subject.is_factory:
-        probe = FactoryProbe(subject, runner, eta, float(lam or 0.0), progress)
+        eta, lam = expected.learning_rate, float(expected.weight_decay or 0.0)
+        probe = FactoryProbe(subject, runner, eta, lam, progress)
         laws = probe.laws(_long_enough(runner, probe.acts))
     else:
         whole = ObjectProbe(runner, progress)

@@ -104,8 +104,8 @@ class FactoryProbe:
             ),
         }
         refusal = self._add_variants(probes, script)
-        probes["rest"] = self.twins.pull(rest)
-        decayed_rest = self.twins.decayed(rest)
+        plain, decayed = self.twins.plain(rest), self.twins.decayed(rest)
+        probes["rest"] = ([x - y for x, y in zip(decayed, plain, strict=True)], plain)
         top = peak(self.learning_rate)
         start, a, b, grads = map(s.watched, (s.start, s.a, s.b, s.first))
         return [
@@ -117,7 +117,7 @@ class FactoryProbe:
                 pulls={name: pull[i] for name, (pull, _) in probes.items()},
                 bases={name: base[i] for name, (_, base) in probes.items()}
                 | {name: base[i] for name, base in bases.items()},
-                rest_is_finite=bool(np.isfinite(decayed_rest[i]).all()),
+                rest_is_finite=bool(np.isfinite(decayed[i]).all()),
                 learning_rate=at_steps(self.learning_rate, s.steps),
                 peak_learning_rate=top,
                 weight_decay=self.weight_decay,

@@ -143,7 +143,7 @@ def _about_law(leaf: ProbeLeaf, law: Law) -> Iterator[Finding]:
             "updates go along the gradient: scale them by -1, for example by "
             "`optax.scale_by_learning_rate` at the end of the chain",
         )
-    elif law.rate < 0 and not law.cannot_tell:
+    elif law.rate < 0 and not law.decays and not law.cannot_tell:
         yield Finding(
             "wrong-sign",
             "error",
@@ -318,7 +318,7 @@ def _about_all_rates(laws: list[Law]) -> Iterator[Finding]:
 def _about_precision(
     leaf: ProbeLeaf, law: Law, survival: Survival
 ) -> Iterator[Finding]:
-    if law.decays and not survival.survives:
+    if law.decays and not survival.survives(law):
         yield Finding(
             "swallowed-by-rounding",
             "error",

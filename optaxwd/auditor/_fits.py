@@ -32,6 +32,14 @@ def rate_along(pull: np.ndarray, direction: np.ndarray) -> np.ndarray:
     return -np.sum(pull * direction, axis=1) / np.where(norms == 0, 1.0, norms)
 
 
+def mean_rate(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Return the mean rate of pulls that follow their directions only on the whole.
+
+    Of shape ``(1,)``.
+    """
+    return np.mean(np.concatenate([rate_along(x, d) for x, d in pairs]), keepdims=True)
+
+
 def proportional(
     pull: np.ndarray, direction: np.ndarray, floor: float
 ) -> np.ndarray | None:

@@ -60,10 +60,14 @@ def indirect_law(
             return rescaled
     linear = is_linear(leaf)
     law = Law(decoupled=False, adaptive=not linear, in_state=_is_in_state(leaf))
-    pull, settled = leaf.pulls["a"], False
-    if end is not None and linear and law.in_state:
-        pull, settled = end[None], True
-    law.rates = fits.rate_along(pull, leaf.a)
+    settled = end is not None and linear and law.in_state
+    if end is not None and settled:
+        law.rates = fits.rate_along(end[None], leaf.a)
+    else:
+        law.rates = fits.mean_rate(
+            [(leaf.pulls[x], leaf.a) for x in ("a", "other")]
+            + [(leaf.pulls["b"], leaf.b)]
+        )
     law.lr_power = _lr_power(leaf)
     if through:
         law.coupling = through
@@ -141,8 +145,8 @@ def _is_linear_in_params(leaf: Seen) -> bool:
 def _lr_power(leaf: Seen) -> float | None:
     if "slower" not in leaf.pulls:
         return None
-    rates = (fits.rate_along(leaf.pulls[x], leaf.a) for x in ("a", "slower"))
-    return fits.exponent(*rates, factor=0.5)
+    rates = [fits.rate_along(leaf.pulls[x], leaf.a) for x in ("a", "slower")]
+    return fits.exponent(rates[0], rates[1], factor=0.5)
 
 
 def _points_at_zero(leaf: Seen) -> bool:

@@ -291,11 +291,13 @@ def _through_gradient(leaf: Shown, decay: float, shares: np.ndarray) -> Law | No
         weight_decay=decay,
         in_state=leaf.remembers,
         adaptive=not fits.agree(pull_first, pull_other, leaf.floor),
-        rates=fits.rate_along(leaf.even("still_a"), leaf.a),
+        rates=fits.mean_rate(
+            [(leaf.even("still_a"), leaf.a), (leaf.even("still_b"), leaf.b)]
+        ),
     )
     if fits.is_zero(leaf.even("still_a"), 10 * leaf.floor):
         law.anchor = INITIAL
-        law.rates = fits.rate_along(leaf.even("a"), leaf.a - leaf.start)
+        law.rates = fits.mean_rate([(leaf.even("a"), leaf.a - leaf.start)])
     if decay < 0:
         law.rates = -np.abs(law.rates)
     if law.adaptive:
@@ -343,7 +345,7 @@ def _unknown(leaf: Shown) -> Law:
         fits.points_against(pull, direction) for pull, direction in pulls
     )
     if law.decays:
-        law.rates = fits.rate_along(at_a, leaf.a)
+        law.rates = fits.mean_rate([(at_a, leaf.a), (at_b, leaf.b)])
     law.notes.append(
         "the updates read the parameters in a way that cannot be told from scaling "
         "with them: pass a factory (learning_rate, weight_decay) to tell"

@@ -30,6 +30,7 @@ class Survival:
       moved: entries that changed.
       total: entries probed.
       share: how much of the change in float64 took place; ``None``: none to compare.
+      is_visible: whether the change in float64 is one that the dtype can show.
       trouble: why the leaf could not be run in its own dtype.
       needed_gradient: whether its weights stay finite only with a gradient.
     """
@@ -38,13 +39,18 @@ class Survival:
     moved: int = 0
     total: int = 0
     share: float | None = None
+    is_visible: bool = True
     trouble: str = ""
     needed_gradient: bool = False
 
-    @property
-    def survives(self) -> bool:
-        """Whether enough of it took place, as far as can be told."""
-        return self.share is None or self.share >= ENOUGH
+    def survives(self, law: Law) -> bool:
+        """Return whether enough of it took place, as far as can be told.
+
+        Decay that grows with what training does may be invisible here and not there.
+        """
+        if self.share is None or self.share >= ENOUGH:
+            return True
+        return (law.adaptive or not law.is_steady) and not self.is_visible
 
 
 def survivals(
@@ -142,7 +148,9 @@ def _compare(
     if size == 0.0:
         return Survival(dtype)
     share = float(np.sum((end - start) * change)) / size
-    return Survival(dtype, int(np.sum(end != start)), end.size, share)
+    largest = float(np.max(np.abs(change) / np.abs(start)))
+    is_visible = largest > 4 * float(jnp.finfo(dtype).eps)
+    return Survival(dtype, int(np.sum(end != start)), end.size, share, is_visible)
 
 
 def _values(leaf: ProbeLeaf) -> np.ndarray:

@@ -28,7 +28,8 @@ class LeafReport:
       decoupled: whether it does so past the preconditioner and past any state;
         ``None``: cannot tell.
       rate: fraction of θ removed per step. Where it changes from step to step, that of
-        the last step probed in which decay acts.
+        the last step probed in which decay acts; where the gradients set it, the mean
+        over the probes.
       coupling: ``"l2"``, ``"learning_rate"``, ``"independent"``, ``"constant"``,
         ``"corrected"``, ``"none"``, ``"momentum"``, ``"trust_ratio"``, ``"proximal"``,
         ``"averaged"`` or ``"other"``, which includes what cannot be told.
@@ -102,7 +103,7 @@ class LeafReport:
             law.coupling,
             law.lr_power,
             law.in_state,
-            law.decays and survival.survives,
+            law.decays and survival.survives(law),
             law.half_life,
             law.weight_decay,
             law.penalty,

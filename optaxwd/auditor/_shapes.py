@@ -15,6 +15,7 @@ import jax
 import numpy as np
 import optax
 
+from optaxwd._checks import is_known
 from optaxwd.auditor._errors import describe
 from optaxwd.auditor._leaves import FULL_LIMIT, LEVELS, ProbeTree
 from optaxwd.auditor._runs import double_precision
@@ -78,12 +79,13 @@ def impurity(
     texts = []
     for _ in range(2):
         try:
-            texts.append(_text(_trace(tree, optimizer, extra_args)))
-        except jax.errors.UnexpectedTracerError:
-            return "it keeps arrays of an earlier call outside of its state"
+            traced = _trace(tree, optimizer, extra_args)
         except Exception:
             # Whatever is wrong is told when it runs.
             return ""
+        if not all(map(is_known, traced.consts)):
+            return "it keeps arrays of an earlier call outside of its state"
+        texts.append(_text(traced))
     if texts[0] == texts[1]:
         return ""
     return "called again with the same arguments, it does something else"

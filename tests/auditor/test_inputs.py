@@ -330,6 +330,20 @@ def test_what_a_step_remembers_outside_of_its_state_is_told():
     assert all(leaf.cannot_tell for leaf in report.leaves.values())
 
 
+def test_a_step_that_keeps_its_momentum_to_itself_is_told():
+    memory = {"momentum": jax.tree.map(jnp.zeros_like, PARAMS)}
+
+    def step(params, grads):
+        memory["momentum"] = jax.tree.map(
+            lambda m, g: 0.9 * m + g, memory["momentum"], grads
+        )
+        return jax.tree.map(lambda p, m: p - ETA * m, params, memory["momentum"])
+
+    report = optaxwd.audit(step, PARAMS)
+    assert [finding.code for finding in report.findings] == ["impure"]
+    assert "outside of its state" in report.findings[0].message
+
+
 def test_a_state_that_changes_is_told_and_does_not_stop_the_audit():
     def update(updates, state, params=None):
         new = jax.tree.map(lambda g, p: -ETA * (g + LAM * p), updates, params)

@@ -187,6 +187,17 @@ def test_optimizers_without_decay_are_not_accused(name):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["adadelta", "contrib.prodigy", "contrib.dadapt_adamw", "contrib.dog"]
+)
+def test_float32_swallows_nothing_that_training_would_show(name):
+    params = {path: x.astype(np.float32) for path, x in PARAMS.items()}
+    report = optaxwd.audit(alias(name), params)
+    assert all(leaf.effective for leaf in report.leaves.values())
+    assert not report.at_least("error")
+
+
+@pytest.mark.slow
 def test_muon_decays_its_other_leaves_by_another_argument():
     report = optaxwd.audit(
         lambda eta, lam: optax.contrib.muon(
