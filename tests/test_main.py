@@ -88,7 +88,7 @@ def test_params_of_a_key_masks_and_extra_arguments(capsys):
         ([place("nothing")], "cannot be loaded"),
         (["no_such_module:x"], "No module named 'no_such_module'"),
         (["audited_module"], "expected package.module:name"),
-        ([place("momo"), "--params", place("tree")], "'value'"),
+        ([place("momo"), "--params", place("tree")], "update raised"),
         ([place("make"), "--learning-rate", "-1"], "finite and >= 0, got -1.0"),
     ],
 )
