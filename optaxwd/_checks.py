@@ -96,11 +96,16 @@ def check_choice(value: Any, choices: Iterable[str], name: str, owner: str) -> N
     )
 
 
+def is_transformation(value: Any) -> bool:
+    """Return whether ``value`` has the ``init`` and ``update`` of a transformation."""
+    return callable(getattr(value, "init", None)) and callable(
+        getattr(value, "update", None)
+    )
+
+
 def check_transformation(value: Any, name: str, owner: str) -> None:
     """Raise unless ``value`` has the ``init`` and ``update`` of a transformation."""
-    if callable(getattr(value, "init", None)) and callable(
-        getattr(value, "update", None)
-    ):
+    if is_transformation(value):
         return
     called = " Call it first: a factory is not a transformation."
     raise TypeError(

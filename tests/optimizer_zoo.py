@@ -9,22 +9,6 @@ import jax.numpy as jnp
 import optax
 
 
-def by_hand(step):
-    """Return a factory from ``step(grad, param, learning_rate, weight_decay)``."""
-
-    def factory(learning_rate, weight_decay):
-        def update(updates, state, params=None):
-            lr = learning_rate(state) if callable(learning_rate) else learning_rate
-            new = jax.tree.map(
-                lambda g, p: step(g, p, lr, weight_decay), updates, params
-            )
-            return new, state + 1
-
-        return optax.GradientTransformation(lambda _: jnp.zeros([], jnp.int32), update)
-
-    return factory
-
-
 def by_path(step):
     """Return a factory from a step that also gets the path, first."""
 
@@ -43,6 +27,11 @@ def by_path(step):
         return optax.GradientTransformation(lambda _: jnp.zeros([], jnp.int32), update)
 
     return factory
+
+
+def by_hand(step):
+    """Return a factory from ``step(grad, param, learning_rate, weight_decay)``."""
+    return by_path(lambda path, *arguments: step(*arguments))
 
 
 healthy_sign = by_hand(lambda g, p, lr, wd: -lr * (jnp.sign(g) + wd * p))
@@ -191,20 +180,11 @@ def towards_start(learning_rate, weight_decay):
     return optax.GradientTransformation(lambda params: params, update)
 
 
-def cautious(learning_rate, weight_decay):
+@by_hand
+def cautious(g, p, lr, wd):
     """Decay only where it does not oppose the step."""
-
-    def step(g, p):
-        u = jnp.sign(g)
-        return -learning_rate * (u + weight_decay * jnp.where(u * p >= 0, p, 0.0))
-
-    return optax.GradientTransformation(
-        lambda _: optax.EmptyState(),
-        lambda updates, state, params=None: (
-            jax.tree.map(step, updates, params),
-            state,
-        ),
-    )
+    u = jnp.sign(g)
+    return -lr * (u + wd * jnp.where(u * p >= 0, p, 0.0))
 
 
 def decay_schedule(learning_rate, weight_decay):
@@ -253,34 +233,16 @@ def late(learning_rate, weight_decay):
     )
 
 
-def divided_by_length(learning_rate, weight_decay):
+@by_hand
+def divided_by_length(g, p, lr, wd):
     """Decay by λ over the length of the first axis."""
-
-    def update(updates, state, params=None):
-        new = jax.tree.map(
-            lambda g, p: -learning_rate * (g + weight_decay / p.shape[0] * p),
-            updates,
-            params,
-        )
-        return new, state
-
-    return optax.GradientTransformation(lambda _: optax.EmptyState(), update)
+    return -lr * (g + wd / p.shape[0] * p)
 
 
-def only_rows_with_gradients(learning_rate, weight_decay):
+@by_hand
+def only_rows_with_gradients(g, p, lr, wd):
     """Decay no row of an embedding that the batch did not touch."""
-
-    def step(g, p):
-        touched = jnp.any(g != 0, axis=-1, keepdims=True)
-        return -learning_rate * (g + weight_decay * p * touched)
-
-    return optax.GradientTransformation(
-        lambda _: optax.EmptyState(),
-        lambda updates, state, params=None: (
-            jax.tree.map(step, updates, params),
-            state,
-        ),
-    )
+    return -lr * (g + wd * p * jnp.any(g != 0, axis=-1, keepdims=True))
 
 
 def every_third_step(learning_rate, weight_decay):

@@ -56,7 +56,9 @@ def _name(law: Law, leaf: Seen) -> None:
     if powers == (1.0, 1.0) or (law.lr_power == 1.0 and not told):
         # A peak that is fixed beside the learning rate shows in the number alone.
         wanted = relative * lam
-        peak = told and _is(law.rates, wanted) and not _is(law.rates, eta * lam)
+        peak = (
+            told and fits.are(law.rates, wanted) and not fits.are(law.rates, eta * lam)
+        )
         law.coupling = "independent" if peak else "learning_rate"
         if peak:
             law.lr_power = 0.0
@@ -70,7 +72,7 @@ def _name(law: Law, leaf: Seen) -> None:
             law.notes.append(f"{REFUSED} 'independent' would look the same")
     elif powers == (1.0, 2.0):
         law.coupling = "corrected"
-    elif powers == (2.0, 2.0) and _is(law.rates, eta * relative * lam):
+    elif powers == (2.0, 2.0) and fits.are(law.rates, eta * relative * lam):
         law.coupling, law.lr_power = "corrected", 1.0
     elif powers == (1.0, 0.0):
         law.notes.append("the rate keeps the learning rate that it was built with")
@@ -148,9 +150,3 @@ def _power(before: np.ndarray, after: np.ndarray | None, factor: float) -> float
 
 def _vary(x: np.ndarray) -> bool:
     return len(x) > 1 and bool(np.ptp(x) > 1e-9 * np.max(np.abs(x)))
-
-
-def _is(rates: np.ndarray, wanted: np.ndarray | float) -> bool:
-    acting = rates != 0
-    wanted = np.broadcast_to(wanted, rates.shape)
-    return bool(np.allclose(rates[acting], wanted[acting], rtol=1e-6, atol=0.0))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from optaxwd._checks import check_scalar, check_scalar_or_schedule, is_static_number
+from optaxwd.auditor import _fits as fits
 from optaxwd.auditor._errors import AuditError, describe
 from optaxwd.auditor._laws import Law
 from optaxwd.auditor._learning_rates import at_steps, peak
@@ -103,27 +104,19 @@ def _coupling(law: Law, i: int, expected: Expectations) -> str | None:
     if eta is None or not decay:
         return None
     rate = eta * decay
-    if _is(law.rates, rate):
+    if fits.are(law.rates, rate):
         return "learning_rate"
-    if _is(law.rates, rate / (1.0 + rate)):
+    if fits.are(law.rates, rate / (1.0 + rate)):
         return "proximal"
-    if _is(law.rates, decay):
+    if fits.are(law.rates, decay):
         return "independent" if law.schedule_power == 1.0 else "constant"
     if callable(expected.learning_rate):
         top = peak(expected.learning_rate)
-        if top > 0 and _is(law.rates, rate / top):
+        if top > 0 and fits.are(law.rates, rate / top):
             return "independent"
-        if top > 0 and _is(law.rates, eta * rate / top):
+        if top > 0 and fits.are(law.rates, eta * rate / top):
             return "corrected"
-    return "other" if _is(law.rates, eta * rate) else None
-
-
-def _is(rates: np.ndarray, wanted: np.ndarray | float) -> bool:
-    acting = rates != 0
-    wanted = np.broadcast_to(wanted, rates.shape)
-    return bool(
-        acting.any() and np.allclose(rates[acting], wanted[acting], rtol=1e-6, atol=0.0)
-    )
+    return "other" if fits.are(law.rates, eta * rate) else None
 
 
 def _numbers(tree: ProbeTree, params: Any, given: Any, name: str) -> list[float]:

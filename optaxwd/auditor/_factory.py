@@ -18,13 +18,10 @@ from optaxwd.auditor._indirect import (
 )
 from optaxwd.auditor._laws import NOT_FINITE, Law
 from optaxwd.auditor._learning_rates import at_steps, halving, peak, times
-from optaxwd.auditor._runs import Runner, double_precision
+from optaxwd.auditor._runs import LONG, Runner, double_precision
 from optaxwd.auditor._scripts import Script, Scripts, Values, scaled
 from optaxwd.auditor._seen import Seen
 from optaxwd.auditor._subject import Subject
-
-# Long enough for a momentum of 0.95 to reach its level to 1e-7.
-LONG = 320
 
 
 @dataclasses.dataclass

@@ -104,6 +104,15 @@ def exponent(before: np.ndarray, after: np.ndarray, factor: float) -> float | No
     return float(nearest) if abs(power - nearest) <= RELATIVE else power
 
 
+def are(rates: np.ndarray, wanted: np.ndarray | float) -> bool:
+    """Return whether rates are those wanted, in the steps in which decay acts."""
+    acting = rates != 0
+    wanted = np.broadcast_to(wanted, rates.shape)
+    return bool(
+        acting.any() and np.allclose(rates[acting], wanted[acting], rtol=1e-6, atol=0.0)
+    )
+
+
 def proximal_rates(rates: np.ndarray) -> np.ndarray:
     """Return x of a proximal step, which removes ``x / (1 + x)``."""
     return rates / (1.0 - rates)

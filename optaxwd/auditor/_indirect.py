@@ -7,6 +7,7 @@ import numpy as np
 from optaxwd.auditor import _fits as fits
 from optaxwd.auditor._direct import direct_law
 from optaxwd.auditor._laws import SETTLED, Law
+from optaxwd.auditor._penalties import INITIAL
 from optaxwd.auditor._scripts import carry_from
 from optaxwd.auditor._seen import Seen
 
@@ -103,7 +104,7 @@ def is_linear(leaf: Seen) -> bool:
 def _add_injection(law: Law, injection: Injection, leaf: Seen) -> None:
     law.coupling = "l2"
     law.penalty = "L1" if injection.kind == "L1" else "L2"
-    law.anchor = "the initial parameters" if injection.kind == "anchor" else ""
+    law.anchor = INITIAL if injection.kind == "anchor" else ""
     law.weight_decay = injection.alpha * leaf.weight_decay
     law.factor, law.decay_power = injection.alpha, 1.0
     if injection.alpha < 0:

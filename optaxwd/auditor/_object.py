@@ -12,13 +12,12 @@ import numpy as np
 
 from optaxwd.auditor import _fits as fits
 from optaxwd.auditor._coupling import relative_power
-from optaxwd.auditor._laws import Law
+from optaxwd.auditor._laws import SETTLED, Law
 from optaxwd.auditor._penalties import INITIAL
-from optaxwd.auditor._runs import Runner
+from optaxwd.auditor._runs import LONG, Runner
 from optaxwd.auditor._scripts import Scripts, Values, scaled
 from optaxwd.auditor._shown import Shown, direct_law, pulled_point
 
-LONG = 320
 _STARTS = (1e-2, 1e-4, 1.0, 1e-6)
 # λ below this, of gradients and parameters near one, is none.
 _NO_DECAY = 1e-8
@@ -202,9 +201,7 @@ class ObjectProbe:
             if law is not None and law.decays and not law.adaptive and law.in_state:
                 apart = s.watched(s.b)[i] - s.watched(s.a)[i]
                 law.rates = fits.rate_along((ends[1][i] - ends[0][i])[None], apart)
-                law.notes.append(
-                    "the rate is the one that the state reaches in the end"
-                )
+                law.notes.append(SETTLED)
 
     def _moved_by_others(self, shown: list[Shown]) -> list[bool]:
         """Return for each leaf whether other leaves' values change its even part."""

@@ -15,6 +15,8 @@ from optaxwd.auditor._errors import AuditError, describe, own_traceback
 from optaxwd.auditor._leaves import ProbeTree
 from optaxwd.auditor._scripts import Script
 
+# Calls of `update` in a long run: a momentum of 0.95 reaches its level to 1e-7.
+LONG = 320
 # What tracing raises at code that must see numbers; such an optimizer runs unjitted.
 _NOT_TRACEABLE = (
     jax.errors.ConcretizationTypeError,

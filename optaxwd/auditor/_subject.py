@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import optax
 
+from optaxwd._checks import is_transformation
 from optaxwd.auditor._errors import AuditError, describe, own_traceback
 from optaxwd.auditor._learning_rates import peak
 
@@ -54,7 +55,7 @@ def as_subject(
     Raises:
       AuditError: if it is none of the three, or its factory raises.
     """
-    if _is_transformation(optimizer):
+    if is_transformation(optimizer):
         made = optax.with_extra_args_support(optimizer)
         return Subject("optimizer", lambda *_: made, extra_args)
     if not callable(optimizer):
@@ -77,7 +78,7 @@ def as_subject(
                 f"and weight_decay={weight_decay!r}: {describe(error)}"
             ) from own_traceback(error)
         return _step_subject(optimizer, extra_args)
-    if not _is_transformation(made):
+    if not is_transformation(made):
         if _looks_like_a_factory(optimizer):
             raise AuditError(
                 "the factory must return an optax.GradientTransformation, got "
@@ -154,12 +155,6 @@ def _step_order(names: list[str]) -> str | None:
     if first in _GRADS_NAMES and second in _PARAMS_NAMES:
         return "grads first"
     return None
-
-
-def _is_transformation(value: Any) -> bool:
-    return callable(getattr(value, "init", None)) and callable(
-        getattr(value, "update", None)
-    )
 
 
 def _parameter_names(function: Callable[..., Any]) -> list[str] | None:
