@@ -69,11 +69,11 @@ class ProbeLeaf:
         """Which of the numbers probed are looked at."""
         return slice(None, None, -(-self.size // WATCHED) or 1)
 
-    def from_reals(self, reals: np.ndarray, dtype: Any = None) -> np.ndarray:
+    def from_reals(self, reals: np.ndarray) -> np.ndarray:
         """Return ``reals`` as an array of the probed shape, in double precision."""
         reals = np.ascontiguousarray(reals, np.float64)
         array = reals.view(np.complex128) if self.is_complex else reals
-        return array.reshape(self.probe_shape).astype(dtype or array.dtype)
+        return array.reshape(self.probe_shape)
 
     def to_reals(self, array: Any) -> np.ndarray:
         """Return ``array`` as a vector of real numbers, in double precision."""

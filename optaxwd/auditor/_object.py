@@ -178,9 +178,7 @@ class ObjectProbe:
                         decay[i] = 0.0
                     shares = -fits.rate_along(along[i], seen_apart[i])
                     laws[i] = _through_gradient(shown[i], float(decay[i]), shares)
-        linear = [law for law in laws if law is not None and not law.adaptive]
-        if linear:
-            self._add_long_rates(laws)
+        self._add_long_rates(laws)
         return laws
 
     def _in_a_state(self, shown: list[Shown], left: np.ndarray) -> list[Law | None]:
@@ -189,19 +187,24 @@ class ObjectProbe:
             _momentum(leaf) if is_left else None
             for leaf, is_left in zip(shown, left, strict=True)
         ]
-        if any(law is not None for law in laws):
-            self._add_long_rates(laws)
+        self._add_long_rates(laws)
         return laws
 
     def _add_long_rates(self, laws: list[Law | None]) -> None:
         """Set the rates that linear decay in a state reaches in the end."""
+        settling = {
+            i: law
+            for i, law in enumerate(laws)
+            if law is not None and law.decays and not law.adaptive and law.in_state
+        }
+        if not settling:
+            return
         s = self.scripts
         ends = [self.runner.end(s.script(x, s.first), LONG) for x in (s.a, s.b)]
-        for i, law in enumerate(laws):
-            if law is not None and law.decays and not law.adaptive and law.in_state:
-                apart = s.watched(s.b)[i] - s.watched(s.a)[i]
-                law.rates = fits.rate_along((ends[1][i] - ends[0][i])[None], apart)
-                law.notes.append(SETTLED)
+        a, b = s.watched(s.a), s.watched(s.b)
+        for i, law in settling.items():
+            law.rates = fits.rate_along((ends[1][i] - ends[0][i])[None], b[i] - a[i])
+            law.notes.append(SETTLED)
 
     def _moved_by_others(self, shown: list[Shown]) -> list[bool]:
         """Return for each leaf whether other leaves' values change its even part."""
