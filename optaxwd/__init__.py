@@ -23,6 +23,32 @@ from optaxwd.optimizers import sgd_l2 as sgd_l2
 from optaxwd.optimizers import sgdw as sgdw
 from optaxwd.optimizers import with_weight_decay as with_weight_decay
 from optaxwd.rules import DecayRules as DecayRules
+from optaxwd.schedules import Plan as Plan
+from optaxwd.schedules import ScalingComparison as ScalingComparison
+from optaxwd.schedules import compare_scaling_rules as compare_scaling_rules
+from optaxwd.schedules import convert_weight_decay as convert_weight_decay
+from optaxwd.schedules import (
+    cosine_weight_decay_schedule as cosine_weight_decay_schedule,
+)
+from optaxwd.schedules import cumulative_decay as cumulative_decay
+from optaxwd.schedules import delayed_schedule as delayed_schedule
+from optaxwd.schedules import describe as describe
+from optaxwd.schedules import equilibrium_rms as equilibrium_rms
+from optaxwd.schedules import equilibrium_rotation as equilibrium_rotation
+from optaxwd.schedules import half_life as half_life
+from optaxwd.schedules import (
+    linear_weight_decay_schedule as linear_weight_decay_schedule,
+)
+from optaxwd.schedules import normalized_weight_decay as normalized_weight_decay
+from optaxwd.schedules import predicted_rms as predicted_rms
+from optaxwd.schedules import scale_weight_decay as scale_weight_decay
+from optaxwd.schedules import tied_weight_decay_schedule as tied_weight_decay_schedule
+from optaxwd.schedules import timescale as timescale
+from optaxwd.schedules import warmup_compensated_schedule as warmup_compensated_schedule
+from optaxwd.schedules import (
+    warmup_compensated_weight_decay as warmup_compensated_weight_decay,
+)
+from optaxwd.schedules import weight_decay_from_timescale as weight_decay_from_timescale
 from optaxwd.transforms import AddDecayedWeightsState as AddDecayedWeightsState
 from optaxwd.transforms import FreezeState as FreezeState
 from optaxwd.transforms import Penalty as Penalty
@@ -48,29 +74,49 @@ __all__ = [
     "LeafReport",
     "OptimizerInfo",
     "Penalty",
+    "Plan",
     "ScaleByLearningRateState",
     "ScaleByNadamState",
+    "ScalingComparison",
     "adafactorw",
     "adam_l2",
     "adamw",
     "add_decayed_weights",
     "audit",
+    "compare_scaling_rules",
     "convert_state",
+    "convert_weight_decay",
+    "cosine_weight_decay_schedule",
     "create_optimizer",
+    "cumulative_decay",
     "decouple",
+    "delayed_schedule",
+    "describe",
+    "equilibrium_rms",
+    "equilibrium_rotation",
     "freeze",
+    "half_life",
     "huber",
     "leaf_paths",
+    "linear_weight_decay_schedule",
     "lionw",
     "list_optimizers",
     "muonw",
     "nadamw",
+    "normalized_weight_decay",
+    "predicted_rms",
     "rmsprop_l2",
     "rmspropw",
     "scale_by_adam",
     "scale_by_learning_rate",
     "scale_by_nadam",
+    "scale_weight_decay",
     "sgd_l2",
     "sgdw",
+    "tied_weight_decay_schedule",
+    "timescale",
+    "warmup_compensated_schedule",
+    "warmup_compensated_weight_decay",
+    "weight_decay_from_timescale",
     "with_weight_decay",
 ]

@@ -74,6 +74,23 @@ def check_positive(value: Any, name: str, owner: str) -> None:
         raise ValueError(f"{owner}: {name} must be > 0, got {value!r}.")
 
 
+def check_steps(value: Any, name: str, owner: str, *, minimum: int = 1) -> int:
+    """Return a number of steps as an int, or raise unless it is whole and large enough.
+
+    Whole floats such as ``1e6`` pass.
+    """
+    if not is_static_number(value) or isinstance(value, complex):
+        raise TypeError(
+            f"{owner}: {name} must be a whole number, got {value!r} of type "
+            f"{type(value).__name__}."
+        )
+    if not (math.isfinite(value) and value == int(value) and value >= minimum):
+        raise ValueError(
+            f"{owner}: {name} must be a whole number >= {minimum}, got {value!r}."
+        )
+    return int(value)
+
+
 def check_bool(value: Any, name: str, owner: str) -> None:
     """Raise unless ``value`` is True or False."""
     if not isinstance(value, (bool, np.bool_)):

@@ -81,11 +81,29 @@ CONTRACTS = {
 }
 NOT_TRANSFORMATIONS = {
     "audit",
+    "compare_scaling_rules",
     "convert_state",
+    "convert_weight_decay",
+    "cosine_weight_decay_schedule",
     "create_optimizer",
+    "cumulative_decay",
+    "delayed_schedule",
+    "describe",
+    "equilibrium_rms",
+    "equilibrium_rotation",
+    "half_life",
     "huber",
     "leaf_paths",
+    "linear_weight_decay_schedule",
     "list_optimizers",
+    "normalized_weight_decay",
+    "predicted_rms",
+    "scale_weight_decay",
+    "tied_weight_decay_schedule",
+    "timescale",
+    "warmup_compensated_schedule",
+    "warmup_compensated_weight_decay",
+    "weight_decay_from_timescale",
 }
 NAMES = sorted(CONTRACTS)
 

@@ -10,11 +10,12 @@ from optaxwd._checks import (
     is_static_number,
 )
 from optaxwd._typing import Coupling, ScalarOrSchedule
+from optaxwd.schedules import POWERS
 
 COUPLINGS = get_args(Coupling)
 # Those tied to the learning rate itself, and those that divide by its peak.
-TIED = ("learning_rate", "corrected")
-RELATIVE = ("independent", "corrected")
+TIED = tuple(name for name, power in POWERS.items() if sum(power))
+RELATIVE = tuple(name for name, power in POWERS.items() if power.peak)
 
 
 def check_coupling(coupling: Any, *, cautious: bool, owner: str) -> None:
