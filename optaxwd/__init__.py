@@ -1,5 +1,6 @@
 """Weight decay for Optax, done so that you know what it does."""
 
+from optaxwd import plots as plots
 from optaxwd import rules as rules
 from optaxwd.auditor import AuditError as AuditError
 from optaxwd.auditor import AuditReport as AuditReport

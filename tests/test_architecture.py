@@ -15,7 +15,9 @@ LAYERS = [
     {"rules", "schedules"},
     {"transforms", "precision", "telemetry"},
     {"optimizers", "auditor"},
-    {"plots", "__main__"},
+    {"plots"},
+    {"_commands"},
+    {"__main__"},
 ]
 # A referee shares no code with the players.
 ONLY = {"auditor": {"_typing", "_checks", "_tables", "tree"}}

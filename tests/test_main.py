@@ -108,6 +108,6 @@ def test_wrong_arguments_end_with_2(capsys):
 
 
 def test_progress_is_shown_when_it_takes_long(monkeypatch, capsys):
-    monkeypatch.setattr("optaxwd.__main__.PATIENCE", 0.0)
+    monkeypatch.setattr("optaxwd._commands._audit.PATIENCE", 0.0)
     assert main(["audit", place("make"), "--params", place("tree")]) == 0
     assert " s] " in capsys.readouterr().err

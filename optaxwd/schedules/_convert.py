@@ -143,9 +143,12 @@ def convert_weight_decay(
 
 def _scaled(value: Any, factor: float) -> Any:
     """Return ``factor`` times a number, as a float, or times a schedule."""
-    if callable(value):
-        return value if factor == 1 else lambda count: factor * value(count)
-    return float(value) * factor
+    if not callable(value):
+        return float(value) * factor
+    if factor == 1:
+        return value
+    given: Any = value
+    return lambda count: factor * given(count)
 
 
 def _peak(learning_rate: Any, peak: Any, steps: Any) -> float | None:
@@ -186,8 +189,8 @@ def _check_rate(value: Any, convention: Convention, peak: float | None) -> None:
     if rate >= 1 and not (power and not peak):
         raise ValueError(
             f"{_OWNER}: {convention.name!r} means {convention.meaning}, so "
-            f"{value!r} removes {rate:.4g} of every weight per step at the peak; it "
-            "must be below 1. Check `source`, and the learning rate."
+            f"{value!r} removes {100 * rate:.4g} % of every weight per step at the "
+            "peak; the rate must be below 1. Check `source`, and the learning rate."
         )
 
 

@@ -118,7 +118,7 @@ class Plan:
         Decay alone moves no weight where :math:`R_t < \epsilon/4`, with ε the spacing
         of the dtype at 1: 2⁻⁹ for bfloat16.
         """
-        return self._share(self.rates.rate < self._epsilon / 4)
+        return self._share(self.rates.rate < self.smallest_rate)
 
     @property
     def exposed_to_rounding(self) -> float:
@@ -128,12 +128,13 @@ class Plan:
         than it should.
         """
         rate = self.rates.rate
-        small = (rate >= self._epsilon / 4) & (rate <= self._epsilon / 2)
-        return self._share(small)
+        some = (rate >= self.smallest_rate) & (rate <= 2 * self.smallest_rate)
+        return self._share(some)
 
     @property
-    def _epsilon(self) -> float:
-        return float(jnp.finfo(self.dtype).eps)
+    def smallest_rate(self) -> float:
+        """Rate below which decay alone moves no weight of ``dtype``: ε/4."""
+        return float(jnp.finfo(self.dtype).eps) / 4
 
     def _share(self, which: np.ndarray) -> float:
         logs = -np.log1p(-self.rates.rate)
@@ -219,7 +220,7 @@ def describe(
     steps: int,
     *,
     coupling: Coupling = "learning_rate",
-    peak_learning_rate: float | None = None,
+    peak_learning_rate: Any = None,
     warmup_steps: int = 0,
     dtype: Any = "bfloat16",
     batch_size: float | None = None,
@@ -270,7 +271,10 @@ def describe(
       dataset size <https://arxiv.org/abs/2405.13698>`_, 2025, for the timescale.
     """
     warmup = check_steps(warmup_steps, "warmup_steps", _OWNER, minimum=0)
+    name = _float_dtype(dtype)
     schedule = _with_warmup(learning_rate, warmup)
+    if warmup and peak_learning_rate is None:
+        peak_learning_rate = learning_rate
     run = rates_over_steps(
         schedule,
         weight_decay,
@@ -280,9 +284,11 @@ def describe(
         owner=_OWNER,
     )
     sizes = {"batch_size": batch_size, "dataset_size": dataset_size, "epochs": epochs}
-    return Plan(
-        coupling, run, jnp.dtype(dtype).name, _equivalents(coupling, run, sizes)
-    )
+    found = {
+        convention: _equivalent(convention, coupling, run, sizes)
+        for convention in CONVENTIONS
+    }
+    return Plan(coupling, run, name, found)
 
 
 def _with_warmup(learning_rate: Any, warmup_steps: int) -> Any:
@@ -296,16 +302,24 @@ def _with_warmup(learning_rate: Any, warmup_steps: int) -> Any:
     return optax.warmup_constant_schedule(0.0, float(learning_rate), warmup_steps)
 
 
-def _equivalents(
-    coupling: str, run: Rates, sizes: dict[str, Any]
-) -> dict[str, Equivalent]:
-    """Return λ in every convention, as far as it can be said."""
-    return {name: _equivalent(name, coupling, run, sizes) for name in CONVENTIONS}
+def _float_dtype(dtype: Any) -> str:
+    """Return the name of a floating-point dtype."""
+    try:
+        found = jnp.dtype(dtype)
+    except TypeError:
+        found = None
+    if found is None or not jnp.issubdtype(found, jnp.floating):
+        raise TypeError(
+            f"{_OWNER}: dtype must be a floating-point dtype such as 'bfloat16', got "
+            f"{dtype!r}."
+        )
+    return found.name
 
 
 def _equivalent(
     name: str, coupling: str, run: Rates, sizes: dict[str, Any]
 ) -> Equivalent:
+    """Return λ at the peak in the convention ``name``, as far as it can be said."""
     convention, peak = CONVENTIONS[name], run.peak_learning_rate
     if convention.per_period and None in sizes.values():
         return Equivalent(None, "needs batch_size, dataset_size and epochs")

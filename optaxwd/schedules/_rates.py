@@ -96,8 +96,8 @@ def check_rates(rate: np.ndarray, owner: str) -> None:
     if (rate >= 1).any():
         step = int(np.argmax(rate >= 1))
         raise ValueError(
-            f"{owner}: decay would remove {rate[step]:.4g} of every weight in step "
-            f"{step} (counted from 0), got a rate of 1 or more. Lower weight_decay or "
-            "learning_rate, or check the coupling: with 'independent' and 'constant' "
-            "weight_decay is a fraction per step."
+            f"{owner}: decay would remove {100 * rate[step]:.4g} % of every weight in "
+            f"step {step} (counted from 0); the rate must be below 1. Lower "
+            "weight_decay or learning_rate, or check the coupling: with 'independent' "
+            "and 'constant' weight_decay is a fraction per step."
         )

@@ -1,0 +1,92 @@
+"""A planned run as a picture."""
+
+from typing import Any
+
+import numpy as np
+
+from optaxwd.schedules import Plan
+
+# More points than a page has dots are thinned out.
+_POINTS = 4000
+
+
+def plot_plan(plan: Plan) -> Any:
+    """Draw the learning rate, the decay per step and what it leaves of a weight.
+
+    Args:
+      plan: what :func:`optaxwd.describe` returns.
+
+    Returns:
+      A ``matplotlib.figure.Figure`` of three panels over the steps.
+
+    Raises:
+      ImportError: if matplotlib is not installed.
+
+    Examples:
+      >>> import optaxwd
+      >>> plan = optaxwd.describe(3e-4, 0.1, 10_000, warmup_steps=1_000)
+      >>> figure = optaxwd.plots.plot_plan(plan)
+      >>> [axes.get_ylabel() for axes in figure.axes]
+      ['learning rate η', 'decay per step R', 'left of a weight']
+    """
+    from matplotlib.figure import Figure
+
+    rates = plan.rates
+    shown = np.unique(np.linspace(0, plan.steps - 1, _POINTS).astype(int))
+    left = np.exp(np.cumsum(np.log1p(-np.append(0.0, rates.rate))))
+    figure = Figure(figsize=(7, 7), layout="constrained")
+    upper, middle, lower = figure.subplots(3, 1, sharex=True)
+    upper.plot(shown, rates.learning_rate[shown], color="black")
+    upper.set_ylabel("learning rate η")
+    middle.plot(shown, rates.rate[shown], color="black")
+    middle.set_ylabel("decay per step R")
+    _mark_rounding(middle, plan)
+    _mark_weight_decay(middle, plan, shown)
+    ends = np.append(shown, plan.steps)
+    lower.plot(ends, left[ends], color="black")
+    _mark_half_lives(lower, left)
+    lower.set(ylim=(0, 1.02), ylabel="left of a weight", xlabel="step")
+    upper.set_title(
+        f"coupling {plan.coupling}, λ up to {rates.weight_decay.max():.4g}, half-life "
+        f"{plan.half_life:,.0f} steps at the peak, {plan.remaining:.3g} left"
+    )
+    for axes in (upper, middle):
+        axes.set_ylim(bottom=0)
+    for axes in figure.axes:
+        axes.grid(alpha=0.3)
+    return figure
+
+
+def _mark_rounding(axes: Any, plan: Plan) -> None:
+    """Say, or show, below which rate rounding takes the decay."""
+    if plan.lost_to_rounding >= 1:
+        text = f"too small to move a {plan.dtype} weight by itself"
+        axes.set_title(text, fontsize="small", loc="right")
+    elif plan.lost_to_rounding > 0:
+        axes.axhline(plan.smallest_rate, color="0.4", linestyle=":")
+        axes.annotate(
+            f"below this no {plan.dtype} weight moves by itself",
+            (0, plan.smallest_rate),
+            xytext=(4, 3),
+            textcoords="offset points",
+            fontsize="small",
+        )
+
+
+def _mark_weight_decay(axes: Any, plan: Plan, shown: np.ndarray) -> None:
+    """Draw λ on an axis of its own where it changes."""
+    if np.ptp(plan.rates.weight_decay) > 0:
+        twin = axes.twinx()
+        twin.plot(shown, plan.rates.weight_decay[shown], color="0.5", linestyle="--")
+        twin.set_ylabel("λ (dashed)")
+        twin.set_ylim(bottom=0)
+
+
+def _mark_half_lives(axes: Any, left: np.ndarray) -> None:
+    """Mark where a weight has halved once and twice, as far as it does."""
+    for level in (0.5, 0.25):
+        if left[-1] > level:
+            return
+        step = int(np.argmax(left <= level))
+        axes.plot([0, step, step], [level, level, 0], color="0.5", linestyle=":")
+        axes.annotate(f"{step:,}", (step, 0), xytext=(3, 4), textcoords="offset points")
