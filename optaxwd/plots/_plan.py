@@ -45,32 +45,27 @@ def plot_plan(plan: Plan) -> Any:
     ends = np.append(shown, plan.steps)
     lower.plot(ends, left[ends], color="black")
     _mark_half_lives(lower, left)
-    lower.set(ylim=(0, 1.02), ylabel="left of a weight", xlabel="step")
+    lower.set(ylim=(0, 1.05), ylabel="left of a weight", xlabel="step")
     upper.set_title(
         f"coupling {plan.coupling}, λ up to {rates.weight_decay.max():.4g}, half-life "
-        f"{plan.half_life:,.0f} steps at the peak, {plan.remaining:.3g} left"
+        f"{plan.half_life:,.0f} steps at the peak, {plan.remaining:.3g} left",
+        fontsize="medium",
     )
-    for axes in (upper, middle):
+    for axes in (upper, middle, lower):
         axes.set_ylim(bottom=0)
-    for axes in figure.axes:
         axes.grid(alpha=0.3)
     return figure
 
 
 def _mark_rounding(axes: Any, plan: Plan) -> None:
-    """Say, or show, below which rate rounding takes the decay."""
-    if plan.lost_to_rounding >= 1:
-        text = f"too small to move a {plan.dtype} weight by itself"
-        axes.set_title(text, fontsize="small", loc="right")
-    elif plan.lost_to_rounding > 0:
+    """Say, and show if it is in sight, below which rate rounding takes the decay."""
+    if plan.lost_to_rounding == 0:
+        return
+    text = f"too small to move a {plan.dtype} weight by itself"
+    if plan.lost_to_rounding < 1:
+        text = f"dotted: below it, {text}"
         axes.axhline(plan.smallest_rate, color="0.4", linestyle=":")
-        axes.annotate(
-            f"below this no {plan.dtype} weight moves by itself",
-            (0, plan.smallest_rate),
-            xytext=(4, 3),
-            textcoords="offset points",
-            fontsize="small",
-        )
+    axes.set_title(text, fontsize="small", loc="right")
 
 
 def _mark_weight_decay(axes: Any, plan: Plan, shown: np.ndarray) -> None:
@@ -88,5 +83,6 @@ def _mark_half_lives(axes: Any, left: np.ndarray) -> None:
         if left[-1] > level:
             return
         step = int(np.argmax(left <= level))
-        axes.plot([0, step, step], [level, level, 0], color="0.5", linestyle=":")
-        axes.annotate(f"{step:,}", (step, 0), xytext=(3, 4), textcoords="offset points")
+        axes.plot([step], [level], color="black", marker="o", markersize=4)
+        text = f"{level:.0%} after {step:,} steps"
+        axes.annotate(text, (step, level), xytext=(5, 3), textcoords="offset points")

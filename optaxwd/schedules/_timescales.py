@@ -189,9 +189,9 @@ def _rate(learning_rate: Any, weight_decay: Any, coupling: Any, owner: str) -> f
     rate = float(weight_decay) * float(learning_rate) ** sum(POWERS[coupling])
     if rate >= 1:
         raise ValueError(
-            f"{owner}: decay would remove {100 * rate:.4g} % of every weight per step, "
-            f"got learning_rate={learning_rate!r}, weight_decay={weight_decay!r}. Their "
-            "product must be below 1."
+            f"{owner}: decay would remove {100 * rate:.4g} % of every weight per step,"
+            f" got learning_rate={learning_rate!r}, weight_decay={weight_decay!r}. "
+            "Their product must be below 1."
         )
     return rate
 
