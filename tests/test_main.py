@@ -111,3 +111,55 @@ def test_progress_is_shown_when_it_takes_long(monkeypatch, capsys):
     monkeypatch.setattr("optaxwd._commands._audit.PATIENCE", 0.0)
     assert main(["audit", place("make"), "--params", place("tree")]) == 0
     assert " s] " in capsys.readouterr().err
+
+
+PLAN = ["plan", "--learning-rate", "3e-4", "--weight-decay", "0.1", "--steps", "10000"]
+
+
+def test_plan_prints_a_table(capsys):
+    assert main([*PLAN, "--warmup", "1000"]) == 0
+    printed = capsys.readouterr().out
+    for word in ("half_life", "23,105", "0.752", "100 %", "MosaicML", "3e-05"):
+        assert word in printed
+
+
+@pytest.mark.parametrize(
+    ("schedule", "left"),
+    [("constant", 0.7520), ("linear", 0.8607), ("cosine", 0.8607)],
+)
+def test_plan_of_each_schedule(schedule, left, capsys):
+    assert main([*PLAN, "--warmup", "1000", "--schedule", schedule, "--json"]) == 0
+    read = json.loads(capsys.readouterr().out)
+    assert read["remaining"] == pytest.approx(left, abs=1e-4)
+    assert read["warmup_steps"] == 1000
+
+
+def test_plan_options(capsys):
+    arguments = [*PLAN, "--schedule", "cosine", "--end-learning-rate", "1e-4"]
+    arguments += ["--coupling", "corrected", "--dtype", "float32", "--markdown"]
+    arguments += ["--batch-size", "128", "--dataset-size", "50000", "--epochs", "100"]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert "| coupling | corrected |" in printed and "float32" in printed
+
+
+def test_plan_draws(tmp_path, capsys):
+    assert main([*PLAN, "--plot", str(tmp_path / "plan.png")]) == 0
+    assert (tmp_path / "plan.png").read_bytes().startswith(b"\x89PNG")
+    assert "figure: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--learning-rate", "10"], "100 % of every weight"),
+        (["--steps", "-3"], "steps must be a whole number >= 1, got -3"),
+        (["--warmup", "-3"], "got -3"),
+        (["--warmup", "10000", "--schedule", "cosine"], "below --steps 10000"),
+        (["--dtype", "int8"], "floating-point"),
+        (["--plot", "/no/such/folder/plan.png"], "No such file"),
+    ],
+)
+def test_a_bad_plan_ends_with_2(arguments, message, capsys):
+    assert main([*PLAN, *arguments]) == 2
+    assert message in capsys.readouterr().err

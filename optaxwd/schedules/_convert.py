@@ -113,13 +113,14 @@ def convert_weight_decay(
     check_scalar_or_schedule(value, "value", _OWNER)
     before = find_convention(source, "source", _OWNER)
     after = find_convention(target, "target", _OWNER)
+    if before == after:
+        return _scaled(value, 1.0)
     _check_penalties(before, after, optimizer)
     peak = _peak(learning_rate, peak_learning_rate, steps)
-    _check_rate(value, before, peak)
-    factor = before.factor / after.factor
-    if before.per_period != after.per_period:
-        period = _period(batch_size, dataset_size, epochs)
-        factor = factor * period if before.per_period else factor / period
+    sizes = {"batch_size": batch_size, "dataset_size": dataset_size, "epochs": epochs}
+    scale = _scale(before, sizes)
+    _check_rate(value, scale, before, peak)
+    factor = scale / _scale(after, sizes)
     peak_power = before.powers.peak - after.powers.peak
     if peak_power:
         eta_peak = _needed(peak, "peak_learning_rate", before, after)
@@ -180,13 +181,15 @@ def _check_penalties(before: Convention, after: Convention, optimizer: Any) -> N
     )
 
 
-def _check_rate(value: Any, convention: Convention, peak: float | None) -> None:
-    """Raise if the decay at the peak takes a whole weight per step, or more."""
+def _check_rate(
+    value: Any, scale: float, convention: Convention, peak: float | None
+) -> None:
+    """Raise if decay at the peak, as far as it is known, takes a whole weight."""
     power = sum(convention.powers)
-    if callable(value) or (power and peak is None) or convention.per_period:
+    if callable(value) or (power and not peak):
         return
-    rate = float(value) * convention.factor * (float(peak) ** power if peak else 1.0)
-    if rate >= 1 and not (power and not peak):
+    rate = float(value) * scale * (peak or 1.0) ** power
+    if rate >= 1:
         raise ValueError(
             f"{_OWNER}: {convention.name!r} means {convention.meaning}, so "
             f"{value!r} removes {100 * rate:.4g} % of every weight per step at the "
@@ -194,16 +197,17 @@ def _check_rate(value: Any, convention: Convention, peak: float | None) -> None:
         )
 
 
-def _period(batch_size: Any, dataset_size: Any, epochs: Any) -> float:
-    """Return √(b/(B·T))."""
-    sizes = {"batch_size": batch_size, "dataset_size": dataset_size, "epochs": epochs}
+def _scale(convention: Convention, sizes: dict[str, Any]) -> float:
+    """Return what λ is multiplied by beside the learning rate."""
+    if not convention.per_period:
+        return convention.factor
     missing = [name for name, size in sizes.items() if size is None]
     if missing:
         raise ValueError(
-            f"{_OWNER}: 'normalized' needs {', '.join(missing)}, got None. Pass "
+            f"{_OWNER}: {convention.name!r} needs {', '.join(missing)}, got None. Pass "
             "batch_size=, dataset_size= and epochs=."
         )
-    return normalized_weight_decay(1.0, **sizes)
+    return convention.factor * normalized_weight_decay(1.0, **sizes)
 
 
 def _needed(value: Any, name: str, before: Convention, after: Convention) -> Any:

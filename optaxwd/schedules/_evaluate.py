@@ -8,6 +8,9 @@ import numpy as np
 
 from optaxwd._checks import check_scalar_or_schedule
 
+# Values of a schedule smaller than this share of its largest are rounding errors of 0.
+ROUNDING = 1e-7
+
 
 def over_steps(value: Any, steps: int, name: str, owner: str) -> np.ndarray:
     """Return the values of a number or schedule at the counts 0, 1, …, steps − 1.
@@ -33,7 +36,7 @@ def over_steps(value: Any, steps: int, name: str, owner: str) -> np.ndarray:
         return np.full(steps, float(value))
     try:
         found = jax.jit(jax.vmap(value))(jnp.arange(steps))
-    except jax.errors.JAXTypeError:
+    except Exception:  # it branches, indexes or calls NumPy: what is wrong shows below
         found = [value(count) for count in range(steps)]
     values = np.asarray(found, np.float64)
     if values.shape != (steps,):
@@ -41,6 +44,9 @@ def over_steps(value: Any, steps: int, name: str, owner: str) -> np.ndarray:
             f"{owner}: the schedule given as {name} must return a scalar for each "
             f"count, got an array of shape {values.shape[1:]}."
         )
+    # A schedule that falls to 0 ends some 1e-9 below it in float32.
+    tiny = np.abs(values) <= ROUNDING * np.abs(values).max(initial=0.0)
+    values = np.where(tiny, 0.0, values)
     bad = ~(np.isfinite(values) & (values >= 0))
     if bad.any():
         step = int(np.argmax(bad))
