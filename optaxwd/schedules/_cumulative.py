@@ -99,6 +99,15 @@ def warmup_compensated_weight_decay(
     with :math:`f_t = \eta_t` for ``coupling="learning_rate"``, solved to rounding in
     float64.
 
+    That is arithmetic about weights without gradient, not a recipe. Where gradients
+    push, they undo early decay, and late decay weighs more. On handwritten digits
+    (``examples/delay_decay.py``, 20 paired seeds, 95 % intervals), against decay
+    throughout: a start after the warmup, a tenth of the run, changed the test loss by
+    −0.0003 ± 0.0023 as it is and by −0.0006 ± 0.0023 made up for; a start at half the
+    run by 0.0008 ± 0.0033 as it is and by 0.0326 ± 0.0040 made up for, with a final
+    norm 18 % below that of decay throughout. So a warmup needs no making up, and a long
+    delay should not have it.
+
     Args:
       weight_decay: :math:`\lambda`, a number.
       learning_rate: :math:`\eta_t`, a number or a schedule of the step count.
