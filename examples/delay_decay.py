@@ -12,6 +12,7 @@ over the seeds, and writes a figure.
 import argparse
 import math
 import pathlib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -48,7 +49,7 @@ def init(key):
     ]
 
 
-def losses(params, images, labels):
+def losses(params: Any, images, labels):
     """Return the negative log-likelihood of each image, and whether it is right."""
     *hidden, last = params
     for layer in hidden:
@@ -72,7 +73,7 @@ def train(key, data, learning_rate, weight_decay, steps):
             lambda p: losses(p, x_train[chosen], y_train[chosen])[0].mean()
         )(params)
         updates, state = tx.update(grads, state, params)
-        params = optax.apply_updates(params, updates)
+        params: Any = optax.apply_updates(params, updates)
         return (params, state), optax.tree.norm([layer["kernel"] for layer in params])
 
     keys = jax.random.split(rest, steps)
@@ -93,7 +94,7 @@ def plan(learning_rate, steps, start):
     }
     print(f"{'decay':16}{'λ at the end':>14}{'left of a weight without gradient':>36}")
     for name, weight_decay in schedules.items():
-        last = weight_decay(steps) if callable(weight_decay) else weight_decay
+        last: Any = weight_decay(steps) if callable(weight_decay) else weight_decay
         total = optaxwd.cumulative_decay(weight_decay=weight_decay, **options)
         print(f"{name:16}{float(last):14.4f}{math.exp(total):36.4f}")
     return schedules

@@ -1,6 +1,7 @@
 """Command line: ``python -m optaxwd audit`` and ``python -m optaxwd plan``."""
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 
@@ -9,6 +10,10 @@ from optaxwd._commands import add_audit_command, add_plan_command
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # Greek letters on a terminal that has none are no reason to fail.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     parser = argparse.ArgumentParser(
         prog="python -m optaxwd", description="Weight decay for Optax."
     )

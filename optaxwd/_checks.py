@@ -74,21 +74,33 @@ def check_positive(value: Any, name: str, owner: str) -> None:
         raise ValueError(f"{owner}: {name} must be > 0, got {value!r}.")
 
 
+def check_number(value: Any, name: str, owner: str, *, positive: bool = False) -> float:
+    """Return a number that is known now as a float, or raise as the checks above."""
+    if not is_known(value):
+        raise TypeError(
+            f"{owner}: {name} must be known before a run is compiled, got the traced "
+            f"{value!r}. Call {owner} outside of `jax.jit` and `jax.vmap`."
+        )
+    (check_positive if positive else check_scalar)(value, name, owner)
+    return float(value)
+
+
+# Optax counts steps in int32.
+LONGEST = 2**31 - 1
+
+
 def check_steps(value: Any, name: str, owner: str, *, minimum: int = 1) -> int:
-    """Return a number of steps as an int, or raise unless it is whole and large enough.
+    """Return a number of steps as an int, or raise unless it is whole and in range.
 
     Whole floats such as ``1e6`` pass.
     """
-    if not is_static_number(value) or isinstance(value, complex):
-        raise TypeError(
-            f"{owner}: {name} must be a whole number, got {value!r} of type "
-            f"{type(value).__name__}."
-        )
-    if not (math.isfinite(value) and value == int(value) and value >= minimum):
+    number = check_number(value, name, owner)
+    if not (number == int(number) and minimum <= number <= LONGEST):
         raise ValueError(
-            f"{owner}: {name} must be a whole number >= {minimum}, got {value!r}."
+            f"{owner}: {name} must be a whole number from {minimum} to {LONGEST}, got "
+            f"{value!r}."
         )
-    return int(value)
+    return int(number)
 
 
 def check_bool(value: Any, name: str, owner: str) -> None:
@@ -100,12 +112,22 @@ def check_bool(value: Any, name: str, owner: str) -> None:
         )
 
 
-def check_choice(value: Any, choices: Iterable[str], name: str, owner: str) -> None:
-    """Raise unless ``value`` is one of ``choices``."""
-    choices = tuple(choices)
-    if isinstance(value, str) and value in choices:
+def check_choice(
+    value: Any,
+    choices: Iterable[str],
+    name: str,
+    owner: str,
+    *,
+    aliases: Iterable[str] = (),
+) -> None:
+    """Raise unless ``value`` is one of ``choices`` or ``aliases``.
+
+    The message lists the choices; its hint knows the aliases too.
+    """
+    choices, known = tuple(choices), (*choices, *aliases)
+    if isinstance(value, str) and value in known:
         return
-    close = difflib.get_close_matches(str(value).lower(), choices, n=1)
+    close = difflib.get_close_matches(str(value).lower(), known, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     raise ValueError(
         f"{owner}: unknown {name} {value!r}; choose one of "

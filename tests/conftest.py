@@ -1,5 +1,6 @@
 """Settings that must come before any array, and fixtures for all tests."""
 
+import os
 import zlib
 
 import jax

@@ -1,6 +1,9 @@
 """The command line: what it prints and the code it ends with."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -144,7 +147,7 @@ def test_plan_options(capsys):
 
 
 def test_plan_draws(tmp_path, capsys):
-    assert main([*PLAN, "--plot", str(tmp_path / "plan.png")]) == 0
+    assert main([*PLAN, "--steps", "1e4", "--plot", str(tmp_path / "plan.png")]) == 0
     assert (tmp_path / "plan.png").read_bytes().startswith(b"\x89PNG")
     assert "figure: " in capsys.readouterr().err
 
@@ -153,9 +156,13 @@ def test_plan_draws(tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--learning-rate", "10"], "100 % of every weight"),
-        (["--steps", "-3"], "steps must be a whole number >= 1, got -3"),
+        (["--steps", "-3"], "steps must be finite and >= 0, got -3"),
         (["--warmup", "-3"], "got -3"),
         (["--warmup", "10000", "--schedule", "cosine"], "below --steps 10000"),
+        (["--warmup", "10000"], "below steps=10000, got 10000"),
+        (["--end-learning-rate", "1e-5"], "is for --schedule linear or cosine"),
+        (["--steps", "1e12"], "from 1 to 2147483647"),
+        (["--steps", "1e9"], "more than the 100000000"),
         (["--dtype", "int8"], "floating-point"),
         (["--plot", "/no/such/folder/plan.png"], "No such file"),
     ],
@@ -163,3 +170,14 @@ def test_plan_draws(tmp_path, capsys):
 def test_a_bad_plan_ends_with_2(arguments, message, capsys):
     assert main([*PLAN, *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_terminal_without_greek_letters():
+    done = subprocess.run(
+        [sys.executable, "-m", "optaxwd", *PLAN],
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "half_life" in done.stdout and not done.stderr

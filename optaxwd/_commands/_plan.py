@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import optax
 
+from optaxwd._checks import check_steps
 from optaxwd._typing import Coupling
 from optaxwd.plots import plot_plan
 from optaxwd.schedules import Plan, describe
@@ -30,11 +31,11 @@ def add_plan_command(commands: Any) -> None:
     for name, kind, words in (
         ("--learning-rate", float, "η, the peak of the schedule"),
         ("--weight-decay", float, "λ"),
-        ("--steps", int, "length of the run"),
+        ("--steps", float, "length of the run"),
     ):
         command.add_argument(name, type=kind, required=True, help=words)
     command.add_argument(
-        "--warmup", type=int, default=0, help="steps of linear warmup from 0"
+        "--warmup", type=float, default=0, help="steps of linear warmup from 0"
     )
     command.add_argument(
         "--schedule",
@@ -45,7 +46,6 @@ def add_plan_command(commands: Any) -> None:
     command.add_argument(
         "--end-learning-rate",
         type=float,
-        default=0.0,
         help="where a linear or cosine schedule ends (default: 0)",
     )
     command.add_argument(
@@ -83,33 +83,44 @@ def run(options: argparse.Namespace) -> int:
         )
         print(_text(plan, options.format))
         if options.plot:
-            plot_plan(plan).savefig(options.plot, dpi=150)
-            print(f"figure: {options.plot}", file=sys.stderr)
-    except (ImportError, OSError, TypeError, ValueError) as error:
+            _draw(plan, options.plot)
+    except (ImportError, TypeError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
 
 
+def _draw(plan: Plan, path: str) -> None:
+    try:
+        plot_plan(plan).savefig(path, dpi=150)
+    except OSError as error:
+        raise ValueError(f"plan: --plot {path} cannot be written: {error}") from error
+    print(f"figure: {path}", file=sys.stderr)
+
+
 def _learning_rate(options: argparse.Namespace) -> Any:
     """Return a number, or the schedule that the arguments ask for."""
-    if options.schedule == "constant":
-        return options.learning_rate
-    if not 0 <= options.warmup < options.steps:
-        raise ValueError(
-            f"plan: --warmup must be at least 0 and below --steps {options.steps}, got "
-            f"{options.warmup}."
-        )
-    falling = options.steps - options.warmup
     peak, end = options.learning_rate, options.end_learning_rate
+    if options.schedule == "constant":
+        if end is not None:
+            raise ValueError(
+                f"plan: --end-learning-rate {end} is for --schedule linear or cosine."
+            )
+        return peak
+    steps = check_steps(options.steps, "--steps", "plan")
+    warmup = check_steps(options.warmup, "--warmup", "plan", minimum=0)
+    if warmup >= steps:
+        raise ValueError(f"plan: --warmup must be below --steps {steps}, got {warmup}.")
+    end = end or 0.0
     if options.schedule == "linear":
-        fall = optax.linear_schedule(peak, end, falling)
+        fall = optax.linear_schedule(peak, end, steps - warmup)
     else:
-        fall = optax.cosine_decay_schedule(peak, falling, end / peak if peak else 0.0)
-    if not options.warmup:
+        alpha = end / peak if peak else 0.0
+        fall = optax.cosine_decay_schedule(peak, steps - warmup, alpha)
+    if not warmup:
         return fall
-    rise = optax.linear_schedule(0.0, peak, options.warmup)
-    return optax.join_schedules([rise, fall], [options.warmup])
+    rise = optax.linear_schedule(0.0, peak, warmup)
+    return optax.join_schedules([rise, fall], [warmup])
 
 
 def _text(plan: Plan, style: str | None) -> str:

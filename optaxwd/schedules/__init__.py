@@ -13,8 +13,6 @@ from optaxwd.schedules._cumulative import (
 from optaxwd.schedules._cumulative import (
     warmup_compensated_weight_decay as warmup_compensated_weight_decay,
 )
-from optaxwd.schedules._describe import Equivalent as Equivalent
-from optaxwd.schedules._describe import Plan as Plan
 from optaxwd.schedules._describe import describe as describe
 from optaxwd.schedules._equilibrium import equilibrium_rms as equilibrium_rms
 from optaxwd.schedules._equilibrium import equilibrium_rotation as equilibrium_rotation
@@ -22,6 +20,8 @@ from optaxwd.schedules._equilibrium import predicted_rms as predicted_rms
 from optaxwd.schedules._normalized import (
     normalized_weight_decay as normalized_weight_decay,
 )
+from optaxwd.schedules._plan import Equivalent as Equivalent
+from optaxwd.schedules._plan import Plan as Plan
 from optaxwd.schedules._scaling import ScalingComparison as ScalingComparison
 from optaxwd.schedules._scaling import compare_scaling_rules as compare_scaling_rules
 from optaxwd.schedules._scaling import scale_weight_decay as scale_weight_decay

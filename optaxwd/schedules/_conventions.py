@@ -1,9 +1,11 @@
-"""What λ means in each code base: one row per convention."""
+"""What λ means in each code base, and how one convention becomes another."""
 
 import dataclasses
+from typing import Any, NamedTuple
 
 from optaxwd._checks import check_choice
 from optaxwd.schedules._couplings import POWERS, Powers
+from optaxwd.schedules._normalized import normalized_weight_decay
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +68,12 @@ CONVENTIONS = {
                 "loshchilov_hutter",
                 "mosaicml",
                 "composer",
+                "decoupled_adamw",
+                "decoupled_sgdw",
                 "decoupledadamw",
+                "decoupledsgdw",
+                "composer.optim.decoupledadamw",
+                "composer.optim.decoupledsgdw",
                 "optimi",
                 "big_vision",
             ),
@@ -76,7 +83,13 @@ CONVENTIONS = {
             "R = λ",
             "TensorFlow Addons, optax.adafactor",
             POWERS["constant"],
-            aliases=("tfa", "tensorflow_addons", "optax.adafactor"),
+            aliases=(
+                "tfa",
+                "tfa.optimizers.adamw",
+                "tfa.optimizers.sgdw",
+                "tensorflow_addons",
+                "optax.adafactor",
+            ),
         ),
         Convention(
             "corrected",
@@ -111,7 +124,6 @@ CONVENTIONS = {
                 "l2_half",
                 "torch.optim.adam",
                 "torch.optim.sgd",
-                "optax.add_decayed_weights",
             ),
         ),
         Convention(
@@ -123,6 +135,8 @@ CONVENTIONS = {
             factor=2.0,
             aliases=(
                 "2lambda",
+                "2_lambda",
+                "2λ",
                 "two_lambda",
                 "l2_2lambda",
                 "keras.regularizers.l2",
@@ -140,7 +154,45 @@ _ALIASES = {
 
 def find_convention(name: str, argument: str, owner: str) -> Convention:
     """Return the convention called ``name``, by its own name or another."""
-    plain = str(name).lower().replace("-", "_").replace(" ", "_")
+    plain = str(name).strip().lower().replace("-", "_").replace(" ", "_")
     if plain not in _ALIASES:
-        check_choice(name, _ALIASES, argument, owner)
+        check_choice(name, CONVENTIONS, argument, owner, aliases=_ALIASES)
     return _ALIASES[plain]
+
+
+class Conversion(NamedTuple):
+    """From one λ to another: λ' = λ · factor · η^power · η_peak^peak_power.
+
+    Attributes:
+      factor: what neither the learning rate nor its peak change.
+      power: of the learning rate.
+      peak_power: of its peak.
+    """
+
+    factor: float
+    power: int
+    peak_power: int
+
+
+def conversion(
+    before: Convention, after: Convention, sizes: dict[str, Any], owner: str
+) -> Conversion:
+    """Return how a λ of ``before`` becomes one of ``after``."""
+    return Conversion(
+        scale_of(before, sizes, owner) / scale_of(after, sizes, owner),
+        before.powers.learning_rate - after.powers.learning_rate,
+        before.powers.peak - after.powers.peak,
+    )
+
+
+def scale_of(convention: Convention, sizes: dict[str, Any], owner: str) -> float:
+    """Return what λ is multiplied by beside the learning rate."""
+    if not convention.per_period:
+        return convention.factor
+    missing = [name for name, size in sizes.items() if size is None]
+    if missing:
+        raise ValueError(
+            f"{owner}: {convention.name!r} needs {', '.join(missing)}, got None. Pass "
+            "batch_size=, dataset_size= and epochs=."
+        )
+    return convention.factor * normalized_weight_decay(1.0, **sizes)

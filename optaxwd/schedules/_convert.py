@@ -2,17 +2,20 @@
 
 from typing import Any
 
-import numpy as np
+import jax.numpy as jnp
 import optax
 
-from optaxwd._checks import check_positive, check_scalar_or_schedule, check_steps
+from optaxwd._checks import check_number, check_scalar_or_schedule
 from optaxwd._typing import ScalarOrSchedule
-from optaxwd.schedules._conventions import Convention, find_convention
-from optaxwd.schedules._evaluate import over_steps
-from optaxwd.schedules._normalized import normalized_weight_decay
-from optaxwd.schedules._rates import peak_of
-
-_OWNER = "convert_weight_decay"
+from optaxwd.schedules._conventions import conversion, find_convention, scale_of
+from optaxwd.schedules._convert_checks import (
+    OWNER,
+    check_divisor,
+    check_penalties,
+    check_rates,
+    known,
+    needed,
+)
 
 
 def convert_weight_decay(
@@ -74,15 +77,17 @@ def convert_weight_decay(
       peak_learning_rate: :math:`\eta_\text{peak}`, the α of Algorithm 2 if its schedule
         multiplier reaches 1. ``None``: a constant learning rate itself, or with
         ``steps`` the largest of the run.
-      steps: length of the run. Needed where a schedule is divided by, so that it can be
-        checked not to be 0 in any step.
+      steps: length of the run, over which schedules are checked. Needed from
+        ``"constant"`` to what multiplies by a scheduled learning rate: no λ there makes
+        up for a step whose learning rate is 0.
       optimizer: ``"sgd"`` if it is plain SGD, without momentum: then a term of the loss
         is a decay, with :math:`R = \eta\lambda`. For no other optimizer.
       batch_size, dataset_size, epochs: as in :func:`normalized_weight_decay`, read for
         ``"normalized"``.
 
     Returns:
-      A float, or a schedule of the step count if ``value`` is one or no number does.
+      A float, or a schedule of the step count if ``value`` is one or no number does;
+      it is 0 in steps without learning rate.
 
     Raises:
       ValueError: on an unknown convention; where there is no exact equivalent (between
@@ -110,129 +115,48 @@ def convert_weight_decay(
       Loshchilov and Hutter, `Decoupled Weight Decay Regularization
       <https://arxiv.org/abs/1711.05101>`_, 2019.
     """
-    check_scalar_or_schedule(value, "value", _OWNER)
-    before = find_convention(source, "source", _OWNER)
-    after = find_convention(target, "target", _OWNER)
+    check_scalar_or_schedule(value, "value", OWNER)
+    before = find_convention(source, "source", OWNER)
+    after = find_convention(target, "target", OWNER)
     if before == after:
-        return _scaled(value, 1.0)
-    _check_penalties(before, after, optimizer)
-    peak = _peak(learning_rate, peak_learning_rate, steps)
+        return _times(value, 1.0)
+    check_penalties(before, after, optimizer)
     sizes = {"batch_size": batch_size, "dataset_size": dataset_size, "epochs": epochs}
-    scale = _scale(before, sizes)
-    _check_rate(value, scale, before, peak)
-    factor = scale / _scale(after, sizes)
-    peak_power = before.powers.peak - after.powers.peak
+    factor, power, peak_power = conversion(before, after, sizes, OWNER)
+    if before.is_penalty and after.is_penalty:
+        return _times(value, factor)
+    run = known(value, learning_rate, peak_learning_rate, steps)
+    check_rates(run, before, scale_of(before, sizes, OWNER))
     if peak_power:
-        eta_peak = _needed(peak, "peak_learning_rate", before, after)
-        factor *= float(eta_peak) ** peak_power
-    power = before.powers.learning_rate - after.powers.learning_rate
+        peak = needed(run.peak, "peak_learning_rate", before, after)
+        factor *= peak**peak_power
     if power == 0:
-        return _scaled(value, factor)
-    eta: Any = _needed(learning_rate, "learning_rate", before, after)
+        return _times(value, factor)
+    eta: Any = needed(learning_rate, "learning_rate", before, after)
     if power < 0:
-        _check_divisor(eta, steps, before, after)
+        check_divisor(run, before, after)
     if not callable(eta):
-        return _scaled(value, factor * float(eta) ** power)
-
-    def schedule(count: Any) -> Any:
-        given: Any = value(count) if callable(value) else value
-        rate: Any = eta(count)
-        return given * factor * rate**power
-
-    return schedule
+        return _times(value, factor * float(eta) ** power if eta else 0.0)
+    return _followed(value, factor, eta, power)
 
 
-def _scaled(value: Any, factor: float) -> Any:
+def _times(value: Any, factor: float) -> Any:
     """Return ``factor`` times a number, as a float, or times a schedule."""
     if not callable(value):
-        return float(value) * factor
+        return check_number(value, "value", OWNER) * factor
     if factor == 1:
         return value
     given: Any = value
     return lambda count: factor * given(count)
 
 
-def _peak(learning_rate: Any, peak: Any, steps: Any) -> float | None:
-    """Return η_peak as far as it can be known."""
-    if learning_rate is None:
-        if peak is not None:
-            check_positive(peak, "peak_learning_rate", _OWNER)
-        return peak
-    check_scalar_or_schedule(learning_rate, "learning_rate", _OWNER)
-    if callable(learning_rate) and steps is None:
-        return _peak(None, peak, None)
-    count = 1 if steps is None else check_steps(steps, "steps", _OWNER)
-    eta = over_steps(learning_rate, count, "learning_rate", _OWNER)
-    return peak_of(eta, peak, _OWNER)
+def _followed(value: Any, factor: float, eta: Any, power: int) -> optax.Schedule:
+    """Return λ_t · factor · η_t^power as a schedule, 0 where there is no η_t."""
 
+    def schedule(count: Any) -> Any:
+        given: Any = value(count) if callable(value) else value
+        rate: Any = eta(count)
+        safe = jnp.where(rate > 0, rate, 1.0)
+        return jnp.where(rate > 0, given * factor * safe**power, 0.0)
 
-def _check_penalties(before: Convention, after: Convention, optimizer: Any) -> None:
-    """Raise where only one is a term of the loss, unless the optimizer is plain SGD."""
-    plain = str(optimizer).lower() in ("sgd", "optax.sgd", "torch.optim.sgd")
-    if before.is_penalty == after.is_penalty or plain:
-        return
-    raise ValueError(
-        f"{_OWNER}: from {before.name!r} to {after.name!r} there is no exact "
-        f"equivalent, got optimizer={optimizer!r}. A term of the loss goes through the "
-        "optimizer: an adaptive one (Adam, RMSprop, Lion) divides it by a scale of its "
-        "own for every weight, which no λ undoes, and momentum spreads it over later "
-        "steps. Only for plain SGD the two are the same: pass optimizer='sgd'. What an "
-        "optimizer makes of a penalty is measured by `optaxwd.audit`."
-    )
-
-
-def _check_rate(
-    value: Any, scale: float, convention: Convention, peak: float | None
-) -> None:
-    """Raise if decay at the peak, as far as it is known, takes a whole weight."""
-    power = sum(convention.powers)
-    if callable(value) or (power and not peak):
-        return
-    rate = float(value) * scale * (peak or 1.0) ** power
-    if rate >= 1:
-        raise ValueError(
-            f"{_OWNER}: {convention.name!r} means {convention.meaning}, so "
-            f"{value!r} removes {100 * rate:.4g} % of every weight per step at the "
-            "peak; the rate must be below 1. Check `source`, and the learning rate."
-        )
-
-
-def _scale(convention: Convention, sizes: dict[str, Any]) -> float:
-    """Return what λ is multiplied by beside the learning rate."""
-    if not convention.per_period:
-        return convention.factor
-    missing = [name for name, size in sizes.items() if size is None]
-    if missing:
-        raise ValueError(
-            f"{_OWNER}: {convention.name!r} needs {', '.join(missing)}, got None. Pass "
-            "batch_size=, dataset_size= and epochs=."
-        )
-    return convention.factor * normalized_weight_decay(1.0, **sizes)
-
-
-def _needed(value: Any, name: str, before: Convention, after: Convention) -> Any:
-    if value is None or (name == "peak_learning_rate" and value == 0):
-        raise ValueError(
-            f"{_OWNER}: from {before.meaning} ({before.name!r}) to {after.meaning} "
-            f"({after.name!r}) takes {name}=, got {value!r}."
-        )
-    return value
-
-
-def _check_divisor(eta: Any, steps: Any, before: Convention, after: Convention) -> None:
-    """Raise unless the learning rate, which λ is divided by, is never 0."""
-    if callable(eta) and steps is None:
-        raise ValueError(
-            f"{_OWNER}: from {before.meaning} ({before.name!r}) to {after.meaning} "
-            f"({after.name!r}) divides by the learning rate in every step. Pass steps=,"
-            " so that it can be checked not to be 0."
-        )
-    values = over_steps(eta, steps or 1, "learning_rate", _OWNER)
-    if not values.all():
-        step = int(np.argmin(values != 0))
-        where = f"is 0 at step {step}" if callable(eta) else "is 0"
-        raise ValueError(
-            f"{_OWNER}: from {before.meaning} ({before.name!r}) to {after.meaning} "
-            f"({after.name!r}) there is no exact equivalent: the learning rate {where},"
-            " where the source decays and the target cannot."
-        )
+    return schedule

@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 import optax
 
-from optaxwd._checks import check_scalar, check_steps
+from optaxwd._checks import check_number, check_steps
 from optaxwd._typing import Coupling, ScalarOrSchedule
 from optaxwd.schedules._evaluate import over_steps
 from optaxwd.schedules._rates import (
     check_coupling,
     check_rates,
+    check_run,
     factors,
     peak_of,
     rates_over_steps,
@@ -138,23 +139,23 @@ def warmup_compensated_weight_decay(
       0.10555
     """
     owner = "warmup_compensated_weight_decay"
-    check_scalar(weight_decay, "weight_decay", owner)
+    lam = check_number(weight_decay, "weight_decay", owner)
     check_coupling(coupling, owner)
-    steps = check_steps(steps, "steps", owner)
+    steps = check_run(steps, owner)
     start = check_steps(start, "start", owner, minimum=0)
     eta = over_steps(learning_rate, steps, "learning_rate", owner)
     factor = factors(eta, peak_of(eta, peak_learning_rate, owner), coupling, owner)
-    check_rates(factor * float(weight_decay), owner)
-    target = float(np.log1p(-factor * float(weight_decay)).sum())
+    check_rates(factor * lam, owner)
+    target = float(np.log1p(-factor * lam).sum())
     late = factor[start:]
     if target == 0 or not factor[:start].any():
-        return float(weight_decay)
+        return lam
     if not late.any():
         raise ValueError(
             f"{owner}: nothing decays from start={start!r} on, of steps={steps!r}: no "
             "λ makes up for that. Start earlier."
         )
-    return _solve(late, target, float(weight_decay), owner)
+    return _solve(late, target, lam, owner)
 
 
 def warmup_compensated_schedule(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from optaxwd._checks import check_bool, check_positive
+from optaxwd._checks import check_bool, check_number
 from optaxwd._typing import ScalarOrSchedule
 from optaxwd.schedules._rates import rates_over_steps
 from optaxwd.schedules._walks import Walk, gradient_of, walk_of
@@ -45,7 +45,8 @@ def equilibrium_rms(
     Before a normalisation layer the gradient is inversely proportional to the size of
     the weights. With ``scale_invariant`` the gradient's RMS is that at weights of RMS
     1; the RMS is then the root of what stands above for SGD, and its power 2/3 for
-    ``adam_l2``. Adam and Lion do not see the size of the gradient.
+    ``adam_l2``. Adam and Lion do not see the size of the gradient, once their
+    moments have settled.
 
     The rotations' source gives the formulas for neurons; the RMS of ``sgdw`` and all of
     ``adam_l2`` are reconstructions by the same argument, ``adam_l2`` for a λθ that is
@@ -88,7 +89,9 @@ def equilibrium_rms(
     gradient = gradient_of(walk, optimizer, gradient_rms, owner)
     eta, lam = _checked_rates(learning_rate, weight_decay, owner)
     check_bool(scale_invariant, "scale_invariant", owner)
-    return _balance(walk, eta, lam, gradient, scale_invariant)
+    rms = _balance(walk, eta, lam, gradient, scale_invariant)
+    _kept(walk, eta * lam, gradient / rms if scale_invariant else gradient, owner)
+    return rms
 
 
 def equilibrium_rotation(
@@ -152,6 +155,7 @@ def equilibrium_rotation(
     rms = _balance(walk, eta, lam, gradient, scale_invariant)
     if scale_invariant:
         gradient /= rms
+    _kept(walk, eta * lam, gradient, owner)
     return eta * walk.step * gradient**walk.power / rms
 
 
@@ -214,7 +218,7 @@ def predicted_rms(
     walk = walk_of(optimizer, owner, b1=b1, b2=b2, momentum=momentum)
     gradient = gradient_of(walk, optimizer, gradient_rms, owner)
     check_bool(scale_invariant, "scale_invariant", owner)
-    check_positive(initial_rms, "initial_rms", owner)
+    start = check_number(initial_rms, "initial_rms", owner, positive=True)
     run = rates_over_steps(
         learning_rate,
         weight_decay,
@@ -227,11 +231,11 @@ def predicted_rms(
     def advance(mean_square: float, rates: tuple[float, float]) -> float:
         eta, rate = rates
         g = gradient / math.sqrt(mean_square) if scale_invariant else gradient
-        kept = max(1 - rate * walk.shrink * g**walk.shrink_power, 0.0)
+        kept = _kept(walk, rate, g, owner)
         return kept**2 * mean_square + eta**2 * walk.diffusion * g ** (2 * walk.power)
 
     pairs = zip(run.learning_rate.tolist(), run.rate.tolist(), strict=True)
-    squares = itertools.accumulate(pairs, advance, initial=float(initial_rms) ** 2)
+    squares = itertools.accumulate(pairs, advance, initial=start**2)
     return np.sqrt(np.fromiter(squares, np.float64))
 
 
@@ -248,14 +252,20 @@ def _balance(
 def _checked_rates(
     learning_rate: Any, weight_decay: Any, owner: str
 ) -> tuple[float, float]:
-    for name, value in (
-        ("learning_rate", learning_rate),
-        ("weight_decay", weight_decay),
-    ):
-        check_positive(value, name, owner)
-    if learning_rate * weight_decay >= 1:
+    """Return η and λ."""
+    return (
+        check_number(learning_rate, "learning_rate", owner, positive=True),
+        check_number(weight_decay, "weight_decay", owner, positive=True),
+    )
+
+
+def _kept(walk: Walk, rate: float, gradient: float, owner: str) -> float:
+    """Return what one step leaves of a weight, or raise if nothing."""
+    shrink = rate * walk.shrink * gradient**walk.shrink_power
+    if shrink >= 1:
         raise ValueError(
-            f"{owner}: learning_rate * weight_decay must be below 1, got "
-            f"{learning_rate!r} * {weight_decay!r}: decay would remove whole weights."
+            f"{owner}: decay would remove {100 * shrink:.4g} % of every weight per step"
+            f", got learning_rate * weight_decay = {rate:.4g}, with momentum and the "
+            "size of the gradients as given. It must be below 100 %."
         )
-    return float(learning_rate), float(weight_decay)
+    return 1 - shrink

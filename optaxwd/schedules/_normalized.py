@@ -2,7 +2,7 @@
 
 import math
 
-from optaxwd._checks import check_positive, check_scalar
+from optaxwd._checks import check_number
 
 
 def normalized_weight_decay(
@@ -47,8 +47,9 @@ def normalized_weight_decay(
       <https://arxiv.org/abs/1711.05101>`_, 2019.
     """
     owner = "normalized_weight_decay"
-    check_scalar(weight_decay, "weight_decay", owner)
-    sizes = {"batch_size": batch_size, "dataset_size": dataset_size, "epochs": epochs}
-    for name, size in sizes.items():
-        check_positive(size, name, owner)
-    return float(weight_decay) * math.sqrt(batch_size / (dataset_size * epochs))
+    normalized = check_number(weight_decay, "weight_decay", owner)
+    given = {"batch_size": batch_size, "dataset_size": dataset_size, "epochs": epochs}
+    batch, dataset, periods = (
+        check_number(size, name, owner, positive=True) for name, size in given.items()
+    )
+    return normalized * math.sqrt(batch / (dataset * periods))

@@ -4,9 +4,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from optaxwd._checks import check_choice, check_positive, check_steps
+from optaxwd._checks import check_choice, check_number, check_steps
 from optaxwd.schedules._couplings import POWERS
 from optaxwd.schedules._evaluate import over_steps
+
+_LONGEST_RUN = 10**8
 
 
 class Rates(NamedTuple):
@@ -43,7 +45,7 @@ def rates_over_steps(
         :func:`over_steps`.
     """
     check_coupling(coupling, owner)
-    steps = check_steps(steps, "steps", owner)
+    steps = check_run(steps, owner)
     eta = over_steps(learning_rate, steps, "learning_rate", owner)
     lam = over_steps(weight_decay, steps, "weight_decay", owner)
     peak = peak_of(eta, peak_learning_rate, owner)
@@ -69,14 +71,25 @@ def peak_of(eta: np.ndarray, peak_learning_rate: Any, owner: str) -> float:
     largest = float(eta.max(initial=0.0))
     if peak_learning_rate is None:
         return largest
-    check_positive(peak_learning_rate, "peak_learning_rate", owner)
-    if largest > peak_learning_rate * (1 + 1e-6):
+    peak = check_number(peak_learning_rate, "peak_learning_rate", owner, positive=True)
+    if largest > peak * (1 + 1e-6):
         raise ValueError(
             f"{owner}: the learning rate rises to {largest!r}, above "
             f"peak_learning_rate={peak_learning_rate!r}. Pass the largest value that "
             "it takes."
         )
-    return float(peak_learning_rate)
+    return peak
+
+
+def check_run(steps: Any, owner: str) -> int:
+    """Return the length of a run, or raise unless its steps fit in memory."""
+    count = check_steps(steps, "steps", owner)
+    if count > _LONGEST_RUN:
+        raise ValueError(
+            f"{owner}: steps={steps!r} is more than the {_LONGEST_RUN} that fit in "
+            "memory one by one. Plan a part of the run."
+        )
+    return count
 
 
 def check_coupling(coupling: Any, owner: str) -> None:

@@ -4,7 +4,7 @@ import dataclasses
 import math
 from typing import Any
 
-from optaxwd._checks import check_choice, check_positive, check_scalar
+from optaxwd._checks import check_choice, check_number
 from optaxwd._tables import code, markdown_table, number, table
 from optaxwd.schedules._scaling_rules import SCALING_RULES, ScalingRule
 
@@ -203,11 +203,11 @@ def compare_scaling_rules(
 
 def _checked(weight_decay: Any, owner: str, *ratios: Any) -> dict[str, float]:
     """Return the ratios by name, checked."""
-    check_scalar(weight_decay, "weight_decay", owner)
-    named: dict[str, float] = dict(zip(_RATIOS, ratios, strict=True))
-    for name, ratio in named.items():
-        check_positive(ratio, f"{name}_ratio", owner)
-    return named
+    check_number(weight_decay, "weight_decay", owner)
+    return {
+        name: check_number(ratio, f"{name}_ratio", owner, positive=True)
+        for name, ratio in zip(_RATIOS, ratios, strict=True)
+    }
 
 
 def _silence(rule: ScalingRule, ratios: dict[str, float]) -> str:

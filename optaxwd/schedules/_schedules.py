@@ -89,13 +89,11 @@ def cosine_weight_decay_schedule(
         init_value, end_value, steps, start, "cosine_weight_decay_schedule"
     )
 
-    def schedule(count: Any) -> Any:
-        done = jnp.clip((count - start) / steps, 0.0, 1.0)
-        weight = 0.5 * (1 + jnp.cos(jnp.pi * done))
-        # Both ends exactly, where a difference plus an end would round.
-        return weight * init_value + (1 - weight) * end_value
-
-    return schedule
+    return _between(
+        init_value,
+        end_value,
+        lambda count: 0.5 * (1 - jnp.cos(jnp.pi * _done(count, steps, start))),
+    )
 
 
 def linear_weight_decay_schedule(
@@ -108,8 +106,9 @@ def linear_weight_decay_schedule(
         t \mapsto \lambda_\text{init} + (\lambda_\text{end} - \lambda_\text{init})
             \frac{t - t_0}{T}
 
-    and constant before :math:`t_0` and after :math:`t_0 + T`:
-    :func:`optax.linear_schedule` with the checks that decay needs.
+    and constant before :math:`t_0` and after :math:`t_0 + T`. Other than
+    :func:`optax.linear_schedule`, which ends some 1e-9 beside its last value under jit,
+    it is never negative and ends at :math:`\lambda_\text{end}` itself.
 
     Args:
       init_value: :math:`\lambda_\text{init} \ge 0`.
@@ -133,7 +132,7 @@ def linear_weight_decay_schedule(
     steps, start = _check_shape(
         init_value, end_value, steps, start, "linear_weight_decay_schedule"
     )
-    return optax.linear_schedule(init_value, end_value, steps, transition_begin=start)
+    return _between(init_value, end_value, lambda count: _done(count, steps, start))
 
 
 def tied_weight_decay_schedule(
@@ -188,7 +187,24 @@ def tied_weight_decay_schedule(
         )
 
     def schedule(count: Any) -> Any:
-        return weight_decay * (learning_rate(count) / peak_learning_rate) ** power
+        # Optax's linear schedule ends just below 0 under jit, which has no root.
+        rate = jnp.maximum(learning_rate(count), 0.0)
+        return weight_decay * (rate / peak_learning_rate) ** power
+
+    return schedule
+
+
+def _done(count: Any, steps: int, start: int) -> Any:
+    """Return the share of the way that is done, from 0 to 1."""
+    return jnp.clip((count - start) / steps, 0.0, 1.0)
+
+
+def _between(init_value: Any, end_value: Any, share: optax.Schedule) -> optax.Schedule:
+    """Return the schedule that is ``share`` of the way; exact at both ends."""
+
+    def schedule(count: Any) -> Any:
+        weight = share(count)
+        return (1 - weight) * init_value + weight * end_value
 
     return schedule
 

@@ -3,7 +3,7 @@
 import math
 from typing import Any, Literal
 
-from optaxwd._checks import check_choice, check_positive, check_scalar
+from optaxwd._checks import check_choice, check_number
 from optaxwd._typing import Coupling
 from optaxwd.schedules._couplings import POWERS
 from optaxwd.schedules._rates import check_coupling
@@ -161,16 +161,16 @@ def weight_decay_from_timescale(
       dataset size <https://arxiv.org/abs/2405.13698>`_, 2025.
     """
     owner = "weight_decay_from_timescale"
-    check_positive(timescale, "timescale", owner)
-    check_positive(learning_rate, "learning_rate", owner)
+    tau = check_number(timescale, "timescale", owner, positive=True)
+    eta = check_number(learning_rate, "learning_rate", owner, positive=True)
     check_coupling(coupling, owner)
-    steps = timescale / _per_step(unit, batch_size, dataset_size, owner)
+    steps = tau / _per_step(unit, batch_size, dataset_size, owner)
     if steps <= 1:
         raise ValueError(
             f"{owner}: timescale must be longer than one step, got {timescale!r} "
             f"{unit}, which is {steps:.4g} steps. Check the unit and the sizes."
         )
-    return float(1 / (steps * learning_rate ** sum(POWERS[coupling])))
+    return 1 / (steps * eta ** sum(POWERS[coupling]))
 
 
 def _rate(learning_rate: Any, weight_decay: Any, coupling: Any, owner: str) -> float:
@@ -184,9 +184,10 @@ def _rate(learning_rate: Any, weight_decay: Any, coupling: Any, owner: str) -> f
                 f"{owner}: {name} must be a number, got the schedule {value!r}. Pass "
                 "its peak, or use `cumulative_decay` or `describe` for the whole run."
             )
-        check_scalar(value, name, owner)
+    eta = check_number(learning_rate, "learning_rate", owner)
+    lam = check_number(weight_decay, "weight_decay", owner)
     check_coupling(coupling, owner)
-    rate = float(weight_decay) * float(learning_rate) ** sum(POWERS[coupling])
+    rate = lam * eta ** sum(POWERS[coupling])
     if rate >= 1:
         raise ValueError(
             f"{owner}: decay would remove {100 * rate:.4g} % of every weight per step,"
@@ -199,18 +200,14 @@ def _rate(learning_rate: Any, weight_decay: Any, coupling: Any, owner: str) -> f
 def _per_step(unit: Any, batch_size: Any, dataset_size: Any, owner: str) -> float:
     """Return how many ``unit`` one step is."""
     check_choice(unit, _UNITS, "unit", owner)
-    needed = {
-        "steps": {},
-        "epochs": {"batch_size": batch_size, "dataset_size": dataset_size},
-        "tokens": {"batch_size": batch_size},
-    }[unit]
-    for name, size in needed.items():
-        if size is None:
+    needed = {"steps": (), "epochs": ("batch_size", "dataset_size")}
+    sizes = {"batch_size": batch_size, "dataset_size": dataset_size}
+    checked = [1.0, 1.0]
+    for at, name in enumerate(needed.get(unit, ("batch_size",))):
+        if sizes[name] is None:
             raise ValueError(
                 f"{owner}: unit={unit!r} needs {name}=, got None. One step is "
                 "batch_size examples (or tokens) of dataset_size."
             )
-        check_positive(size, name, owner)
-    if unit == "epochs":
-        return batch_size / dataset_size
-    return float(batch_size) if unit == "tokens" else 1.0
+        checked[at] = check_number(sizes[name], name, owner, positive=True)
+    return checked[0] / checked[1]

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from optaxwd._checks import check_choice, check_decay_factor, check_positive
+from optaxwd._checks import check_choice, check_decay_factor, check_number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,5 +97,4 @@ def gradient_of(walk: Walk, optimizer: str, gradient_rms: Any, owner: str) -> fl
         )
     if gradient_rms is None:
         return 1.0
-    check_positive(gradient_rms, "gradient_rms", owner)
-    return float(gradient_rms)
+    return check_number(gradient_rms, "gradient_rms", owner, positive=True)

@@ -2,6 +2,7 @@
 
 import itertools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -184,6 +185,40 @@ def test_the_peak_of_a_run_is_found():
 
 
 ZERO = optax.linear_schedule(0.2, 0.0, 6)
+WARMUP = optax.warmup_cosine_decay_schedule(0.0, PEAK, 4, STEPS)
+
+
+@pytest.mark.parametrize("schedule", [ZERO, WARMUP])
+@pytest.mark.parametrize("target", ["corrected", "learning_rate_squared", "constant"])
+@pytest.mark.parametrize("steps", [None, STEPS])
+def test_steps_without_learning_rate(schedule, target, steps):
+    eta = np.maximum(over_run(schedule), 0)
+    options = {"learning_rate": schedule, "steps": steps}
+    there = convert(0.03, "learning_rate", target, **options)
+    for found in (there, jax.jit(there)):
+        rate = RATES[target](over_run(found), eta, PEAK)
+        np.testing.assert_allclose(rate, eta * 0.03, rtol=1e-5, atol=1e-9)
+    if steps:
+        back = convert(there, target, "learning_rate", **options)
+        np.testing.assert_allclose(
+            eta * over_run(back), eta * 0.03, rtol=1e-5, atol=1e-9
+        )
+
+
+def test_constant_decay_that_rests_where_the_learning_rate_does():
+    late = optaxwd.delayed_schedule(0.03, 1)
+    options = {"learning_rate": WARMUP, "steps": STEPS - 1}
+    found = over_run(convert(late, "constant", "learning_rate", **options))
+    eta = over_run(WARMUP)
+    np.testing.assert_allclose((eta * found)[1:-1], 0.03, rtol=1e-5)
+    assert found[0] == 0
+    with pytest.raises(ValueError, match="learning rate is 0 at step 0"):
+        convert(0.03, "constant", "learning_rate", **options)
+    assert convert(0.0, "constant", "learning_rate", learning_rate=0.0) == 0
+
+
+def test_a_penalty_is_no_rate():
+    assert convert(2.0, "l2", "l2_full", learning_rate=1.0) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -215,6 +250,7 @@ ZERO = optax.linear_schedule(0.2, 0.0, 6)
         ("adamw", "tfa", {"learning_rate": 100.0}, "1000 % of every weight"),
         ("adamw", "tfa", {"learning_rate": -0.1}, "learning_rate .*got -0.1"),
         ("adamw", "mosaicml", {"peak_learning_rate": 0.0}, "must be > 0"),
+        ("adam", "tfa", {}, "unknown source 'adam'; choose one of 'learning_rate'"),
         (
             "adamw",
             "tfa",
@@ -233,5 +269,25 @@ def test_bad_values():
         convert(-1, "l2", "l2_full")
     with pytest.raises(TypeError, match="got '0.1'"):
         convert("0.1", "l2", "l2_full")
-    with pytest.raises(ValueError, match="removes 100 % of every weight per step"):
+    with pytest.raises(ValueError, match="removes 100 % of every weight"):
         convert(1.0, "tfa", "optax", learning_rate=0.1)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (lambda t: jnp.nan * t, "value must be finite and >= 0, got nan at step 0"),
+        (lambda t: t - 3.0, "got -3.0 at step 0"),
+        (lambda t: 1e6 + t, "of every weight"),
+    ],
+)
+def test_a_bad_schedule_is_seen_over_the_steps(value, message):
+    with pytest.raises(ValueError, match=message):
+        convert(value, "adamw", "mosaicml", learning_rate=LEARNING_RATE, steps=STEPS)
+
+
+def test_bad_kinds():
+    with pytest.raises(TypeError, match="a name such as 'sgd'"):
+        convert(0.1, "l2", "adamw", optimizer=optax.sgd)
+    with pytest.raises(TypeError, match="value must be known before .* traced"):
+        jax.jit(lambda x: convert(x, "adamw", "mosaicml"))(0.1)

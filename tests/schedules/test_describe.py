@@ -123,6 +123,43 @@ def test_a_run_without_decay(rate):
     assert "∞" in str(plan)
 
 
+def test_a_learning_rate_below_the_peak():
+    plan = optaxwd.describe(
+        0.1, 0.1, 10, coupling="independent", peak_learning_rate=0.5
+    )
+    for name, found in plan.equivalents.items():
+        if name == "normalized":
+            continue
+        assert found.weight_decay == pytest.approx(
+            optaxwd.convert_weight_decay(
+                0.1,
+                source="independent",
+                target=name,
+                learning_rate=0.1,
+                peak_learning_rate=0.5,
+                optimizer="sgd",
+            )
+        )
+
+
+def test_peaks_at_different_times():
+    rising = optaxwd.linear_weight_decay_schedule(0.0, 1.5, 100)
+    plan = optaxwd.describe(optax.linear_schedule(1.0, 0.01, 100), rising, 100)
+    assert plan.peak_rate < 0.4
+    assert plan.equivalents["independent"].note == "of the largest λ"
+
+
+def test_decay_without_learning_rate_has_no_equivalent():
+    plan = optaxwd.describe(COSINE, 0.01, 1000, coupling="constant")
+    found = plan.equivalents["learning_rate"]
+    assert found.weight_decay is None and "steps without learning rate" in found.note
+
+
+def test_plans_are_compared_by_identity():
+    one, other = (optaxwd.describe(0.1, 0.1, 3) for _ in range(2))
+    assert one == one and one != other and len({one, other}) == 2
+
+
 def test_late_decay_has_nothing_to_lose_in_the_warmup():
     late = optaxwd.delayed_schedule(0.2, 500)
     assert optaxwd.describe(COSINE, late, 1000).lost_to_warmup == 0
@@ -141,7 +178,7 @@ def test_the_tables():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        ({"steps": -5}, ValueError, "steps must be a whole number >= 1, got -5"),
+        ({"steps": -5}, ValueError, "steps must be finite and >= 0, got -5"),
         ({"weight_decay": 10.0}, ValueError, "100 % of every weight in step 0"),
         (
             {"learning_rate": lambda t: jnp.where(t == 3, jnp.nan, 0.1)},
@@ -154,6 +191,8 @@ def test_the_tables():
             "put the warmup into the schedule",
         ),
         ({"warmup_steps": -5}, ValueError, "warmup_steps must be .* got -5"),
+        ({"warmup_steps": 9}, ValueError, "below steps=9, got 9: .* never reach"),
+        ({"dtype": None}, TypeError, "floating-point dtype .* got None"),
         ({"dtype": "int8"}, TypeError, "floating-point dtype .* got 'int8'"),
         ({"dtype": "float12"}, TypeError, "got 'float12'"),
         ({"coupling": "l2"}, ValueError, "no rate of its own"),

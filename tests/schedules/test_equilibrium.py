@@ -193,8 +193,15 @@ def test_schedules_move_the_equilibrium():
         ("adamw", {"b1": 1.0}, ValueError, r"b1 must be in \[0, 1\)"),
         ("sgd", {}, ValueError, "'sgd' depends on the size .* gradient_rms=None"),
         ("adamw", {"weight_decay": 0.0}, ValueError, "weight_decay must be > 0"),
-        ("adamw", {"learning_rate": 100.0}, ValueError, "must be below 1"),
+        ("adamw", {"learning_rate": 100.0}, ValueError, "1000 %.*below 100 %"),
         ("adamw", {"scale_invariant": 1}, TypeError, "True or False"),
+        (
+            "sgd",
+            {"learning_rate": 5.0, "momentum": 0.9, "gradient_rms": 1.0},
+            ValueError,
+            "remove 500 % of every weight",
+        ),
+        ("adam_l2", {"gradient_rms": 1e-3}, ValueError, "remove 1000 %"),
     ],
 )
 def test_bad_arguments(name, options, error, message):

@@ -155,7 +155,7 @@ def test_tied_makes_one_coupling_of_another(name, coupling):
         (
             lambda: optaxwd.cosine_weight_decay_schedule(0.1, 0.2, 0),
             ValueError,
-            "steps .* >= 1, got 0",
+            "steps .* from 1 to .*got 0",
         ),
         (
             lambda: optaxwd.cosine_weight_decay_schedule(0.1, float("nan"), 9),
@@ -194,3 +194,25 @@ def test_a_traced_value_is_swept_without_retracing():
 
     swept = jax.jit(jax.vmap(last))(jnp.array([0.1, 0.2]))
     np.testing.assert_allclose(swept, [0.1, 0.2], rtol=FLOAT32)
+
+
+LENGTHS = (3, 7, 10, 30, 77, 300, 1000)
+
+
+@pytest.mark.parametrize("steps", LENGTHS)
+def test_a_linear_schedule_ends_where_it_says_also_under_jit(steps):
+    schedule = optaxwd.linear_weight_decay_schedule(0.3, 0.0, steps)
+    found = np.asarray(jax.jit(jax.vmap(schedule))(jnp.arange(steps + 3)))
+    assert (found >= 0).all() and (found[steps:] == 0).all()
+    assert found[0] == np.float32(0.3)
+
+
+@pytest.mark.parametrize("steps", LENGTHS)
+def test_a_tied_schedule_has_no_root_of_a_rounding_error(steps):
+    falling = optax.linear_schedule(1e-3, 0.0, steps)
+    schedule = optaxwd.tied_weight_decay_schedule(
+        0.1, falling, peak_learning_rate=1e-3, power=0.5
+    )
+    found = np.asarray(jax.jit(jax.vmap(schedule))(jnp.arange(steps + 3)))
+    assert np.isfinite(found).all() and (found >= 0).all()
+    assert (found[steps:] < 1e-4).all()
