@@ -6,6 +6,9 @@ import zlib
 import jax
 import pytest
 
+# Tables have one width, whatever the terminal that the tests run in.
+os.environ["COLUMNS"] = "120"
+
 
 @pytest.fixture
 def key(request):
