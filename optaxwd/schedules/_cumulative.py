@@ -7,15 +7,7 @@ import optax
 
 from optaxwd._checks import check_number, check_steps
 from optaxwd._typing import Coupling, ScalarOrSchedule
-from optaxwd.schedules._evaluate import over_steps
-from optaxwd.schedules._rates import (
-    check_coupling,
-    check_rates,
-    check_run,
-    factors,
-    peak_of,
-    rates_over_steps,
-)
+from optaxwd.schedules._rates import factors, rates_over_steps
 from optaxwd.schedules._schedules import delayed_schedule
 
 
@@ -140,13 +132,17 @@ def warmup_compensated_weight_decay(
     """
     owner = "warmup_compensated_weight_decay"
     lam = check_number(weight_decay, "weight_decay", owner)
-    check_coupling(coupling, owner)
-    steps = check_run(steps, owner)
     start = check_steps(start, "start", owner, minimum=0)
-    eta = over_steps(learning_rate, steps, "learning_rate", owner)
-    factor = factors(eta, peak_of(eta, peak_learning_rate, owner), coupling, owner)
-    check_rates(factor * lam, owner)
-    target = float(np.log1p(-factor * lam).sum())
+    run = rates_over_steps(
+        learning_rate,
+        lam,
+        steps,
+        coupling=coupling,
+        peak_learning_rate=peak_learning_rate,
+        owner=owner,
+    )
+    factor = factors(run.learning_rate, run.peak_learning_rate, coupling, owner)
+    target = float(np.log1p(-run.rate).sum())
     late = factor[start:]
     if target == 0 or not factor[:start].any():
         return lam

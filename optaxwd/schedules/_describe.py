@@ -74,11 +74,12 @@ def describe(
     name = _float_dtype(dtype)
     warmup = check_steps(warmup_steps, "warmup_steps", _OWNER, minimum=0)
     if warmup:
-        learning_rate = _checked_peak(learning_rate, warmup, check_run(steps, _OWNER))
-        peak_learning_rate = peak_learning_rate or learning_rate or None
-    schedule = _with_warmup(learning_rate, warmup)
+        top, learning_rate = _warmed_up(learning_rate, warmup, steps)
+        # Not the schedule's own largest value, which is rounded to float32.
+        if peak_learning_rate is None and top > 0:
+            peak_learning_rate = top
     run = rates_over_steps(
-        schedule,
+        learning_rate,
         weight_decay,
         steps,
         coupling=coupling,
@@ -93,25 +94,22 @@ def describe(
     return Plan(coupling, run, name, found)
 
 
-def _with_warmup(learning_rate: Any, warmup_steps: int) -> Any:
-    if not warmup_steps:
-        return learning_rate
-    return optax.warmup_constant_schedule(0.0, learning_rate, warmup_steps)
-
-
-def _checked_peak(learning_rate: Any, warmup_steps: int, steps: int) -> float:
-    """Return the learning rate that a warmup leads to."""
+def _warmed_up(
+    learning_rate: Any, warmup_steps: int, steps: Any
+) -> tuple[float, optax.Schedule]:
+    """Return the learning rate that a warmup leads to, and the way there."""
     if callable(learning_rate):
         raise ValueError(
             f"{_OWNER}: warmup_steps={warmup_steps!r} is for a learning rate that is a "
             f"number, got {learning_rate!r}: put the warmup into the schedule."
         )
-    if warmup_steps >= steps:
+    if warmup_steps >= check_run(steps, _OWNER):
         raise ValueError(
             f"{_OWNER}: warmup_steps must be below steps={steps!r}, got "
             f"{warmup_steps!r}: the learning rate would never reach its peak."
         )
-    return check_number(learning_rate, "learning_rate", _OWNER)
+    top = check_number(learning_rate, "learning_rate", _OWNER)
+    return top, optax.warmup_constant_schedule(0.0, top, warmup_steps)
 
 
 def _float_dtype(dtype: Any) -> str:
@@ -142,7 +140,7 @@ def _equivalent(
         return Equivalent(None, "there is no learning rate")
     still = (run.learning_rate == 0) & (run.rate > 0)
     if power < 0 and still.any():
-        return Equivalent(None, "decays in steps without learning rate: none does")
+        return Equivalent(None, "none: it decays in steps without learning rate")
     notes = ["only for plain SGD"] if convention.is_penalty else []
     if power and changes:
         notes.append("at the peak; it takes a schedule")

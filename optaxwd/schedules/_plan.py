@@ -9,7 +9,9 @@ import numpy as np
 
 from optaxwd._tables import markdown_table, number, table
 from optaxwd.schedules._conventions import CONVENTIONS
+from optaxwd.schedules._evaluate import ROUNDING
 from optaxwd.schedules._rates import Rates, factors
+from optaxwd.schedules._timescales import half_life_of, timescale_of
 
 _COLUMNS = ("what", "value", "meaning")
 _NUMBERS = ("value",)
@@ -69,14 +71,12 @@ class Plan:
     @property
     def timescale(self) -> float:
         """Steps that the weights average over at the peak rate, 1/R."""
-        return 1 / self.peak_rate if self.peak_rate else math.inf
+        return timescale_of(self.peak_rate)
 
     @property
     def half_life(self) -> float:
         """Steps in which decay at the peak rate halves a weight."""
-        if not self.peak_rate:
-            return math.inf
-        return math.log(2) / -math.log1p(-self.peak_rate)
+        return half_life_of(self.peak_rate)
 
     @property
     def log_shrinkage(self) -> float:
@@ -91,7 +91,8 @@ class Plan:
     @property
     def warmup_steps(self) -> int:
         """Steps before the learning rate first reaches its largest value."""
-        return int(np.argmax(self.rates.learning_rate))
+        eta = self.rates.learning_rate
+        return int(np.argmax(eta >= eta.max() * (1 - ROUNDING)))
 
     @property
     def lost_to_warmup(self) -> float:

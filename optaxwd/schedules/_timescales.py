@@ -71,7 +71,7 @@ def timescale(
     """
     rate = _rate(learning_rate, weight_decay, coupling, "timescale")
     per_step = _per_step(unit, batch_size, dataset_size, "timescale")
-    return per_step / rate if rate else math.inf
+    return per_step * timescale_of(rate)
 
 
 def half_life(
@@ -110,7 +110,7 @@ def half_life(
     """
     rate = _rate(learning_rate, weight_decay, coupling, "half_life")
     per_step = _per_step(unit, batch_size, dataset_size, "half_life")
-    return per_step * math.log(2) / -math.log1p(-rate) if rate else math.inf
+    return per_step * half_life_of(rate)
 
 
 def weight_decay_from_timescale(
@@ -171,6 +171,16 @@ def weight_decay_from_timescale(
             f"{unit}, which is {steps:.4g} steps. Check the unit and the sizes."
         )
     return 1 / (steps * eta ** sum(POWERS[coupling]))
+
+
+def timescale_of(rate: float) -> float:
+    """Return the timescale of a constant rate, in steps."""
+    return 1 / rate if rate else math.inf
+
+
+def half_life_of(rate: float) -> float:
+    """Return the half-life at a constant rate, in steps."""
+    return math.log(2) / -math.log1p(-rate) if rate else math.inf
 
 
 def _rate(learning_rate: Any, weight_decay: Any, coupling: Any, owner: str) -> float:

@@ -62,13 +62,14 @@ _WALKS: dict[str, tuple[Callable[..., Walk], dict[str, float]]] = {
     "sgdw": (_sgdw, {"momentum": 0.0}),
     "sgd_l2": (_sgd_l2, {"momentum": 0.0}),
 }
-_ALIASES = {"lion": "lionw", "sgd": "sgd_l2"}
+_ALIASES = {"lion": "lionw", "sgd": "sgd_l2", "sgdm": "sgd_l2"}
 
 
 def walk_of(optimizer: Any, owner: str, **given: float | None) -> Walk:
     """Return the random walk of ``optimizer``; refuse arguments it does not read."""
-    check_choice(optimizer, [*_WALKS, *_ALIASES], "optimizer", owner)
-    name = _ALIASES.get(optimizer) or optimizer
+    plain = optimizer.lower() if isinstance(optimizer, str) else optimizer
+    check_choice(plain, _WALKS, "optimizer", owner, aliases=_ALIASES)
+    name = _ALIASES.get(plain, plain)
     make, arguments = _WALKS[name]
     for argument, value in given.items():
         if value is None:

@@ -135,6 +135,8 @@ def test_the_published_numbers():
     adamw = optaxwd.equilibrium_rms("adamw", **options) * root
     lion = optaxwd.equilibrium_rms("lion", b1=0.9, b2=0.99, **options) * root
     sgd = optaxwd.equilibrium_rms("sgd", momentum=0.9, gradient_rms=1, **options) * root
+    same = optaxwd.equilibrium_rms("SGDM", momentum=0.9, gradient_rms=1, **options)
+    assert same * root == sgd
     assert (adamw, lion, sgd) == pytest.approx((14.14, 95.1, 44.72), rel=5e-4)
     turns = [
         optaxwd.equilibrium_rotation("adamw", b1=0.9, **options),

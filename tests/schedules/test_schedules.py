@@ -128,6 +128,20 @@ def test_the_optimizer_counts_as_the_learning_rate_does(name):
         )
 
 
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_rule_may_have_a_schedule_of_its_own(name):
+    rules = optaxwd.DecayRules([("w", optaxwd.rules.weight_decay(SCHEDULES[name]))])
+    tx = optaxwd.sgdw(LEARNING_RATE, weight_decay=0.0, mask=rules)
+    params = {"w": jnp.ones(1), "b": jnp.ones(1)}
+    state = tx.init(params)
+    for _ in range(8):
+        updates, state = tx.update(jax.tree.map(jnp.zeros_like, params), state, params)
+        params = optax.apply_updates(params, updates)
+    want = expected(SCHEDULES[name], 8)[-1]
+    np.testing.assert_allclose(params["w"], want, rtol=8 * FLOAT32)
+    assert params["b"] == 1
+
+
 @pytest.mark.parametrize(
     ("name", "coupling"),
     [("tied", "corrected"), ("tied", "independent")],
