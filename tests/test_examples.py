@@ -47,17 +47,6 @@ def test_choose_what_decays():
 
 
 @pytest.mark.slow
-def test_delay_decay(tmp_path):
-    printed = run("examples/delay_decay.py", "--quick", "--output", str(tmp_path))
-    assert (tmp_path / "delay_decay.png").read_bytes().startswith(b"\x89PNG")
-    left = {
-        line[:16].strip(): float(line.split()[-1]) for line in printed.splitlines()[1:4]
-    }
-    assert left["late, made up"] == left["throughout"] < left["late"]
-    assert printed.count("− throughout") == 2
-
-
-@pytest.mark.slow
 def test_train_linen():
     printed = run("examples/train_linen.py", "--quick")
     accuracy = float(printed.split("test accuracy ")[1].split()[0])

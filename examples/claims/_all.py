@@ -1,0 +1,20 @@
+"""The experiments, in the order of their claims."""
+
+from examples.claims import (
+    c01_spurious_feature,
+    c02_effective_shrinkage,
+    c03_sgd,
+    c08_warmup_and_delay,
+    c10_zero_gradient,
+)
+
+CLAIMS = {
+    module.CLAIM.name: module.CLAIM
+    for module in (
+        c01_spurious_feature,
+        c02_effective_shrinkage,
+        c03_sgd,
+        c08_warmup_and_delay,
+        c10_zero_gradient,
+    )
+}

@@ -1,0 +1,54 @@
+"""What an experiment is: a claim, numbers, a verdict computed from them, a figure."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Literal
+
+Size = Literal["smoke", "quick", "full"]
+SIZES: tuple[Size, ...] = ("smoke", "quick", "full")
+
+HOLDS = "holds"
+HOLDS_WHEN = "holds only when"
+NOT_SUPPORTED = "not supported"
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What the numbers say of a claim.
+
+    Attributes:
+      outcome: ``"holds"``, ``"holds only when"`` or ``"not supported"``.
+      finding: what was found, with the numbers and intervals it rests on.
+      advice: what to do about it.
+    """
+
+    outcome: str
+    finding: str
+    advice: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """A claim and its experiment.
+
+    ``run`` makes numbers, ``judge`` and ``draw`` only read them, so that a record kept
+    in a file can be judged and drawn again.
+
+    Attributes:
+      name: ``"C1"`` to ``"C13"``.
+      title: in a few words.
+      sentence: what is claimed.
+      comparisons: how many intervals the verdict looks at.
+      run: numbers, ready for JSON, of a size; it is given a function that shows
+        progress.
+      judge: the verdict.
+      draw: a matplotlib figure.
+    """
+
+    name: str
+    title: str
+    sentence: str
+    comparisons: int
+    run: Callable[[Size, Callable[[str], None]], dict[str, Any]]
+    judge: Callable[[dict[str, Any]], Verdict]
+    draw: Callable[[dict[str, Any]], Any]

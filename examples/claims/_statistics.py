@@ -1,0 +1,52 @@
+"""Intervals over paired seeds."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+
+class Interval(NamedTuple):
+    """A mean with its 95 % t-interval.
+
+    Attributes:
+      mean: of the values.
+      low, high: ends of the interval.
+      count: number of values.
+    """
+
+    mean: float
+    low: float
+    high: float
+    count: int
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the interval lies on one side of 0."""
+        return self.low > 0 or self.high < 0
+
+    def __str__(self) -> str:
+        """Return mean ± half of the width."""
+        return f"{self.mean:.4g} ± {self.high - self.mean:.2g}"
+
+
+def interval(values: Any) -> Interval:
+    """Return the mean of ``values``, one per seed, with its 95 % t-interval."""
+    values = np.asarray(values, np.float64)
+    mean = float(values.mean())
+    half = float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
+    return Interval(mean, mean - half, mean + half, len(values))
+
+
+def paired(first: Any, second: Any) -> Interval:
+    """Return the interval of ``first − second``, seed by seed."""
+    return interval(np.asarray(first, np.float64) - np.asarray(second, np.float64))
+
+
+def slope(x: Any, y: Any) -> Interval:
+    """Return the slope of log y on log x with its 95 % interval."""
+    fit: Any = stats.linregress(np.log(np.asarray(x)), np.log(np.asarray(y)))
+    half = float(stats.t.ppf(0.975, len(np.asarray(x)) - 2) * fit.stderr)
+    return Interval(
+        float(fit.slope), float(fit.slope) - half, float(fit.slope) + half, len(x)
+    )

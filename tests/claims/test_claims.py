@@ -1,0 +1,214 @@
+"""Experiments on claims: verdicts follow their numbers, runs repeat."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+
+from examples.claims import __main__ as command
+from examples.claims._all import CLAIMS
+from examples.claims._claim import HOLDS, HOLDS_WHEN, NOT_SUPPORTED
+from examples.claims._records import make
+from examples.claims._statistics import interval, paired, slope
+
+SEEDS = np.random.default_rng(0).normal(0.0, 1e-3, 10)
+
+
+def spurious(better):
+    """Return a record of C1 in which AdamW is ``better``, by setting, in accuracy."""
+    from examples.claims.c01_spurious_feature import ALPHAS, LAMBDAS, MEASURES
+
+    shape = (len(ALPHAS), len(LAMBDAS), len(SEEDS))
+
+    def arm(gain):
+        found = {name: np.ones(shape).tolist() for name in MEASURES}
+        found["ood_accuracy"] = (
+            0.8 + np.asarray(gain)[:, None, None] + np.broadcast_to(SEEDS, shape)
+        ).tolist()
+        return found
+
+    noise = np.broadcast_to(SEEDS[::-1], shape) * 0.1
+    design = {"Adam + L2": arm(np.zeros(len(ALPHAS))), "AdamW": arm(better)}
+    design["AdamW"]["ood_accuracy"] = (
+        np.asarray(design["AdamW"]["ood_accuracy"]) + noise
+    ).tolist()
+    return {"seeds": len(SEEDS), "steps": 1, "designs": [design, design]}
+
+
+def shrinkage(coupled, decoupled, bend):
+    from examples.claims.c02_effective_shrinkage import SCALES
+
+    size = np.maximum(SCALES, bend)
+    decay = {
+        "Adam + L2": size**coupled,
+        "RMSprop + L2": size**coupled,
+        "AdamW": SCALES**decoupled,
+    }
+    scatter = np.exp(SEEDS)[:, None]
+    root = np.geomspace(1e-4, 1e-2, 50)
+    return {
+        "steps": 1,
+        "seeds": 10,
+        "scales": SCALES.tolist(),
+        "decay": {name: (scatter * row).tolist() for name, row in decay.items()},
+        "digits": {"pull": (1 / root).tolist(), "root": root.tolist()},
+    }
+
+
+def sgd(plain, momentum):
+    from examples.claims.c03_sgd import MOMENTA
+
+    names = [f"{kind} {mu}" for kind in ("momentum", "Nesterov") for mu in MOMENTA]
+    relative = dict.fromkeys(("plain",), plain)
+    relative |= {"λ against 2λ": 0.2, "shrunk after the step": 1e-4}
+    relative |= dict.fromkeys(names, momentum)
+    relative |= {f"{name}, λ/(1 − μ)": momentum / 100 for name in names}
+    scatter = 1 + SEEDS
+    return {
+        "steps": 9,
+        "seeds": 10,
+        "relative": {
+            name: {"final": (value * scatter).tolist(), "way": [value], "every": 1}
+            for name, value in relative.items()
+        },
+    }
+
+
+def delay(harm, arithmetic=0.2):
+    from examples.claims.c08_warmup_and_delay import STARTS
+
+    def arm(loss, left=0.2):
+        losses = (0.1 + loss + 0.1 * SEEDS).tolist()
+        norm = (10 + SEEDS).tolist()
+        return {
+            "left": left,
+            "last_weight_decay": 0.5,
+            "loss": losses,
+            "norm": norm,
+            "way": [1.0],
+        }
+
+    arms = {"throughout": arm(0.0) | {"loss": (0.1 + 0.2 * SEEDS[::-1]).tolist()}}
+    for start, extra in zip(STARTS, harm, strict=True):
+        arms[f"late {start}"] = arm(0.0, 0.5)
+        arms[f"made up {start}"] = arm(extra, arithmetic)
+    return {"steps": 200, "seeds": 10, "share_of_the_warmup": 0.1, "arms": arms}
+
+
+def zero_gradient(error, smallest, after):
+    from examples.claims.c10_zero_gradient import CASES, SMALL
+
+    path = {
+        "path": [0.4, 0.3],
+        "every": 1,
+        "from_geometric": error,
+        "until_eta": None,
+        "first_step": 1.0,
+        "smallest_step": smallest,
+        "largest_step": 1.0,
+        "overshoot": 0.5,
+        "late_size": 0.1,
+    }
+    small = {
+        f"{start:g}, β₂ = {b2}": [start, after] for start in SMALL for b2 in (1, 2)
+    }
+    return {
+        "steps": 9,
+        "paths": {name: dict(path) for name in CASES},
+        "small": small,
+    }
+
+
+SYNTHETIC = [
+    ("C1", spurious([0.1] * 5), HOLDS),
+    ("C1", spurious([0.1, 0, 0, 0, 0]), HOLDS_WHEN),
+    ("C1", spurious([-0.1] * 5), NOT_SUPPORTED),
+    ("C2", shrinkage(-1, 0, 1e-9), HOLDS),
+    ("C2", shrinkage(-1, 0, 0.1), HOLDS_WHEN),
+    ("C2", shrinkage(-0.5, 0, 1e-9), NOT_SUPPORTED),
+    ("C2", shrinkage(-1, -0.5, 1e-9), NOT_SUPPORTED),
+    ("C3", sgd(1e-16, 1e-14), HOLDS),
+    ("C3", sgd(1e-16, 0.3), HOLDS_WHEN),
+    ("C3", sgd(1e-3, 0.3), NOT_SUPPORTED),
+    ("C8", delay((0, 0, 0)), HOLDS),
+    ("C8", delay((0, 0, 0.1)), HOLDS_WHEN),
+    ("C8", delay((0.1, 0.1, 0.1)), NOT_SUPPORTED),
+    ("C8", delay((0, 0, 0), arithmetic=0.3), NOT_SUPPORTED),
+    ("C10", zero_gradient(1e-13, 0.99, 0.0), HOLDS),
+    ("C10", zero_gradient(1e-13, 0.3, -1e-4), HOLDS_WHEN),
+    ("C10", zero_gradient(1e-2, 0.3, -1e-4), NOT_SUPPORTED),
+]
+
+
+@pytest.mark.parametrize(("name", "numbers", "outcome"), SYNTHETIC)
+def test_a_verdict_follows_its_numbers(name, numbers, outcome):
+    verdict = CLAIMS[name].judge(numbers)
+    assert verdict.outcome == outcome
+    assert verdict.finding and verdict.advice
+
+
+def test_every_claim_can_come_out_every_way():
+    for name in CLAIMS:
+        outcomes = {outcome for one, _, outcome in SYNTHETIC if one == name}
+        assert outcomes == {HOLDS, HOLDS_WHEN, NOT_SUPPORTED}
+
+
+def test_intervals():
+    # Three values: t(0.975, 2) = 4.3027, standard error 1/√3.
+    found = interval([1.0, 2.0, 3.0])
+    assert found.mean == 2 and found.count == 3
+    assert found.high - found.mean == pytest.approx(4.302653 / np.sqrt(3), rel=1e-6)
+    assert not paired([1, 2, 3], [1, 2.1, 2.9]).excludes_zero
+    assert paired([1, 2, 3], [0, 1.1, 1.9]).low > 0
+    x = np.geomspace(1, 10, 5)
+    assert slope(x, x**-0.5).mean == pytest.approx(-0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CLAIMS)
+def test_a_run_repeats(name, tmp_path):
+    claim = CLAIMS[name]
+    records = [make(claim, "smoke", tmp_path / x, lambda _: None) for x in "ab"]
+    assert records[0]["numbers"] == records[1]["numbers"]
+    assert claim.judge(records[0]["numbers"]).outcome in (
+        HOLDS,
+        HOLDS_WHEN,
+        NOT_SUPPORTED,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "outcome"), [("C3", HOLDS_WHEN), ("C10", HOLDS_WHEN)])
+def test_arithmetic_claims_in_quick_size(name, outcome, tmp_path):
+    record = make(CLAIMS[name], "quick", tmp_path, lambda _: None)
+    assert CLAIMS[name].judge(record["numbers"]).outcome == outcome
+
+
+@pytest.mark.slow
+def test_the_command_line(tmp_path, capsys):
+    arguments = ["--smoke", "--output", str(tmp_path)]
+    assert command.main(["list"]) == 0
+    assert "C10" in capsys.readouterr().out
+    assert command.main(["report", *arguments]) == 2
+    assert command.main(["run", "c10", *arguments]) == 0
+    assert "HOLDS ONLY WHEN" in capsys.readouterr().out
+    for kind in ("json", "png", "svg"):
+        assert (tmp_path / f"c10_smoke.{kind}").exists()
+    # What has a record is not run again, also when it was changed.
+    path = tmp_path / "c10_smoke.json"
+    record = json.loads(path.read_text())
+    changed = copy.deepcopy(record)
+    changed["numbers"]["paths"]["AdamW, β₂ = 0.95, cold"]["from_geometric"] = 1.0
+    path.write_text(json.dumps(changed))
+    assert command.main(["run", "C10", *arguments]) == 0
+    assert "NOT SUPPORTED" in capsys.readouterr().out
+    assert command.main(["run", "C10", "--again", *arguments]) == 0
+    assert json.loads(path.read_text())["numbers"] == record["numbers"]
+    capsys.readouterr()
+    assert command.main(["report", *arguments]) == 0
+    assert "without a record: C1, " in capsys.readouterr().out
+    page = (tmp_path / "report.html").read_text()
+    assert 'src="data:image/png;base64,' in page and "http" not in page.split("<h2")[0]
+    assert "| C10 Zero gradient (smoke) |" in (tmp_path / "report.md").read_text()
+    assert command.main(["run", "C99"]) == 2
