@@ -128,6 +128,7 @@ def same_lambda(numbers) -> list[dict[str, Any]]:
                 "design": design,
                 "alpha": alpha,
                 "weight_decay": weight_decay,
+                "root_ratio": float(ours["root_ratio"][i].mean()),
                 "accuracy": paired(
                     ours["ood_accuracy"][i, j], theirs["ood_accuracy"][i, j]
                 ),
@@ -170,10 +171,6 @@ def judge(numbers: dict[str, Any]) -> Verdict:
     best, same = best_lambda(numbers), same_lambda(numbers)
     better = [row for row in best if row["accuracy"].low > 0]
     worse = [row for row in best if row["accuracy"].high < 0]
-    wins = {
-        "better": sum(row["accuracy"].low > 0 for row in same),
-        "worse": sum(row["accuracy"].high < 0 for row in same),
-    }
     if len(better) == len(best):
         outcome = HOLDS
     else:
@@ -188,11 +185,11 @@ def judge(numbers: dict[str, Any]) -> Verdict:
         f"With each method at its own best λ AdamW is better out of distribution in "
         f"{len(better)} and worse in {len(worse)} of {len(best)} settings"
         + (f" ({where})" if where else "")
-        + f"; the largest difference in accuracy is {gap:.3f}. At the same λ it is "
-        f"better in {wins['better']} and worse in {wins['worse']} of {len(same)}, by "
-        f"up to {abs(largest['accuracy'].mean):.3f} (λ = "
-        f"{largest['weight_decay']:.3g}, α = {largest['alpha']:g}): there L2 is "
-        "another amount of decay, not another kind."
+        + f"; the largest difference in accuracy is {gap:.3f}. At the same λ it is up "
+        f"to {abs(largest['accuracy'].mean):.3f} (λ = {largest['weight_decay']:.3g}, α = "
+        f"{largest['alpha']:g}), because L2 is then another amount of decay: "
+        + " and ".join(_count(same, larger) for larger in (True, False))
+        + "."
     )
     advice = (
         "Choose λ for each optimizer before you compare what they learn. "
@@ -200,6 +197,17 @@ def judge(numbers: dict[str, Any]) -> Verdict:
         "decay replaces data in which it fails."
     )
     return Verdict(outcome, finding, advice)
+
+
+def _count(rows: list[dict[str, Any]], larger: bool) -> str:
+    """Return how often AdamW wins where the spurious gradients are larger, or not."""
+    chosen = [row["accuracy"] for row in rows if (row["root_ratio"] > 1) == larger]
+    better, worse = sum(x.low > 0 for x in chosen), sum(x.high < 0 for x in chosen)
+    size = "larger" if larger else "smaller"
+    return (
+        f"where the spurious feature has the {size} gradients AdamW is better in "
+        f"{better} and worse in {worse} of {len(chosen)}"
+    )
 
 
 def draw(numbers: dict[str, Any]) -> Figure:
