@@ -4,6 +4,7 @@ from examples.claims import (
     c01_spurious_feature,
     c02_effective_shrinkage,
     c03_sgd,
+    c04_weight_sharing,
     c08_warmup_and_delay,
     c10_zero_gradient,
 )
@@ -14,6 +15,7 @@ CLAIMS = {
         c01_spurious_feature,
         c02_effective_shrinkage,
         c03_sgd,
+        c04_weight_sharing,
         c08_warmup_and_delay,
         c10_zero_gradient,
     )

@@ -186,8 +186,9 @@ def judge(numbers: dict[str, Any]) -> Verdict:
         f"{len(better)} and worse in {len(worse)} of {len(best)} settings"
         + (f" ({where})" if where else "")
         + f"; the largest difference in accuracy is {gap:.3f}. At the same λ it is up "
-        f"to {abs(largest['accuracy'].mean):.3f} (λ = {largest['weight_decay']:.3g}, α = "
-        f"{largest['alpha']:g}), because L2 is then another amount of decay: "
+        f"to {abs(largest['accuracy'].mean):.3f} (λ = "
+        f"{largest['weight_decay']:.3g}, α = {largest['alpha']:g}), because L2 is then "
+        "another amount of decay: "
         + " and ".join(_count(same, larger) for larger in (True, False))
         + "."
     )

@@ -15,7 +15,7 @@ import optax
 from matplotlib.figure import Figure
 
 import optaxwd
-from examples.claims import _digits
+from examples.claims import _digits, _pull
 from examples.claims._claim import (
     HOLDS,
     HOLDS_WHEN,
@@ -27,14 +27,14 @@ from examples.claims._claim import (
 from examples.claims._precision import float64
 from examples.claims._statistics import Interval, interval, slope
 
-ETA, LAMBDA, B1, B2, EPS = 1e-4, 0.01, 0.9, 0.999, 1e-8
+ETA, LAMBDA = 1e-4, 0.01
 SCALES = np.geomspace(1e-3, 10.0, 17)
 # Below, the penalty's own gradient λθ is no longer small beside the task's.
 SATURATED = 30 * LAMBDA
 METHODS = {
-    "Adam + L2": (optaxwd.adam_l2, {"b1": B1, "b2": B2}),
-    "RMSprop + L2": (optaxwd.rmsprop_l2, {"decay": B2, "bias_correction": True}),
-    "AdamW": (optaxwd.adamw, {"b1": B1, "b2": B2}),
+    "Adam + L2": (optaxwd.adam_l2, {}),
+    "RMSprop + L2": (optaxwd.rmsprop_l2, {"decay": _pull.B2, "bias_correction": True}),
+    "AdamW": (optaxwd.adamw, {}),
 }
 SEEDS = {"smoke": 3, "quick": 10, "full": 40}
 STEPS = {"smoke": 300, "quick": 2000, "full": 5000}
@@ -65,40 +65,20 @@ def effective_decay(factory, options, steps, key):
     return shrunk.mean(1) / (ETA * steps)
 
 
-def split_moment(data, steps, key):
-    """Train a perceptron with Adam + L2 and return pull and √v̂ of every weight.
-
-    The pull is the decay's part of the step over ηλθ: 1 would be that of AdamW. The
-    moment is linear in the gradient, so that the recursion of λθ alone is its part.
-    """
-    weight_decay = 1e-3
-    tx = optaxwd.adam_l2(1e-3, weight_decay=weight_decay)
+def pull_on_digits(data, steps, key):
+    """Return pull, √v̂ and θ of every entry of the kernels of a perceptron."""
     first, rest = jax.random.split(key)
-    params = _digits.init(first, LAYERS)
-    zeros = jax.tree.map(jnp.zeros_like, params)
-
-    def step(carry, key):
-        params, state, part = carry
-        grads = jax.grad(_digits.loss)(params, _digits.batch(key, data, 64))
-        part = jax.tree.map(
-            lambda m, theta: B1 * m + (1 - B1) * weight_decay * theta, part, params
-        )
-        updates, state = tx.update(grads, state, params)
-        return (optax.apply_updates(params, updates), state, part), None
-
-    carry = (params, tx.init(params), zeros)
-    keys = jax.random.split(rest, steps)
-    last: Any = jax.lax.scan(step, carry, keys)[0]
-    params, state, part = last
-    nu: Any = optax.tree.get(state, "nu")
-    kernels = [
-        tuple(tree[i]["kernel"].ravel() for tree in (params, nu, part))
-        for i in range(len(LAYERS) - 1)
-    ]
-    theta, nu, part = (jnp.concatenate(parts) for parts in zip(*kernels, strict=True))
-    root = jnp.sqrt(nu / (1 - B2**steps))
-    pull = part / (1 - B1**steps) / (root + EPS) / (weight_decay * theta)
-    return pull, root, theta
+    found = _pull.measure(
+        lambda params, key: _digits.loss(params, _digits.batch(key, data, 64)),
+        _digits.init(first, LAYERS),
+        rest,
+        steps=steps,
+        learning_rate=1e-3,
+        weight_decay=1e-3,
+    )
+    return tuple(
+        jnp.concatenate([layer["kernel"].ravel() for layer in tree]) for tree in found
+    )
 
 
 def run(size: Size, progress: Callable[[str], None]) -> dict[str, Any]:
@@ -117,7 +97,7 @@ def run(size: Size, progress: Callable[[str], None]) -> dict[str, Any]:
             decays[name] = np.asarray(measure(keys)).tolist()
     progress("digits")
     data, _, _ = _digits.load(train_size=800)
-    split = jax.jit(jax.vmap(lambda key: split_moment(data, steps, key)))
+    split = jax.jit(jax.vmap(lambda key: pull_on_digits(data, steps, key)))
     pull, root, theta = map(np.asarray, split(keys[:3]))
     # Where θ passes through 0 its share is not defined; pixels that are never lit have
     # no gradient of the task.

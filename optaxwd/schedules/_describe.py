@@ -103,9 +103,10 @@ def _warmed_up(
             f"{_OWNER}: warmup_steps={warmup_steps!r} is for a learning rate that is a "
             f"number, got {learning_rate!r}: put the warmup into the schedule."
         )
-    if warmup_steps >= check_run(steps, _OWNER):
+    count = check_run(steps, _OWNER)
+    if warmup_steps >= count:
         raise ValueError(
-            f"{_OWNER}: warmup_steps must be below steps={steps!r}, got "
+            f"{_OWNER}: warmup_steps must be below steps={count!r}, got "
             f"{warmup_steps!r}: the learning rate would never reach its peak."
         )
     top = check_number(learning_rate, "learning_rate", _OWNER)

@@ -75,6 +75,20 @@ def sgd(plain, momentum):
     }
 
 
+def sharing(slopes):
+    from examples.claims.c04_weight_sharing import GRADIENTS, HEADS, POSITIONS
+
+    scatter = np.exp(SEEDS)
+    pull = {
+        name: [(count**slope * scatter).tolist() for count in POSITIONS]
+        for name, slope in zip((*HEADS, *GRADIENTS), (*slopes, 0, 0, 0), strict=True)
+    }
+    # One seed's slope must differ from another's, or there is no interval.
+    for rows in pull.values():
+        rows[0][0] *= 1.001
+    return {"seeds": 10, "steps": 1, "positions": POSITIONS, "pull": pull}
+
+
 def delay(harm, arithmetic=0.2):
     from examples.claims.c08_warmup_and_delay import STARTS
 
@@ -131,6 +145,9 @@ SYNTHETIC = [
     ("C3", sgd(1e-16, 1e-14), HOLDS),
     ("C3", sgd(1e-16, 0.3), HOLDS_WHEN),
     ("C3", sgd(1e-3, 0.3), NOT_SUPPORTED),
+    ("C4", sharing((-1, -0.5, -0.2)), HOLDS),
+    ("C4", sharing((-1, -0.5, 0.5)), HOLDS_WHEN),
+    ("C4", sharing((1, 0.5, 0.5)), NOT_SUPPORTED),
     ("C8", delay((0, 0, 0)), HOLDS),
     ("C8", delay((0, 0, 0.1)), HOLDS_WHEN),
     ("C8", delay((0.1, 0.1, 0.1)), NOT_SUPPORTED),
