@@ -5,8 +5,10 @@ from examples.claims import (
     c02_effective_shrinkage,
     c03_sgd,
     c04_weight_sharing,
+    c05_recurrence,
     c08_warmup_and_delay,
     c10_zero_gradient,
+    c13_l1_or_l2,
 )
 
 CLAIMS = {
@@ -16,7 +18,9 @@ CLAIMS = {
         c02_effective_shrinkage,
         c03_sgd,
         c04_weight_sharing,
+        c05_recurrence,
         c08_warmup_and_delay,
         c10_zero_gradient,
+        c13_l1_or_l2,
     )
 }

@@ -89,6 +89,34 @@ def sharing(slopes):
     return {"seeds": 10, "steps": 1, "positions": POSITIONS, "pull": pull}
 
 
+def recurrence(slopes, error=1e-15):
+    from examples.claims.c05_recurrence import LENGTHS, LOSSES
+
+    scatter = np.exp(SEEDS)
+    pull = {
+        # One seed's slope must differ from another's, or there is no interval.
+        kind: [(length**slope * scatter**length).tolist() for length in LENGTHS]
+        for kind, slope in zip(LOSSES, slopes, strict=True)
+    }
+    return {"seeds": 10, "steps": 1, "pull": pull, "errors": [error] * len(LENGTHS)}
+
+
+def penalty(to_ridge, to_lasso, speed):
+    from examples.claims.c13_l1_or_l2 import ETA, LAMBDAS
+
+    scatter = (1 + SEEDS)[:, None]
+    shape = (1, len(LAMBDAS))
+    dead = 0.5 - ETA * np.multiply.outer(speed * np.ones(len(LAMBDAS)), np.arange(50))
+    return {
+        "seeds": 10,
+        "steps": 1,
+        "to_ridge": (to_ridge * scatter * np.ones(shape)).tolist(),
+        "to_lasso": (to_lasso * scatter * np.ones(shape)).tolist(),
+        "zeros": np.zeros((10, len(LAMBDAS))).tolist(),
+        "dead": dead.tolist(),
+    }
+
+
 def delay(harm, arithmetic=0.2):
     from examples.claims.c08_warmup_and_delay import STARTS
 
@@ -148,6 +176,10 @@ SYNTHETIC = [
     ("C4", sharing((-1, -0.5, -0.2)), HOLDS),
     ("C4", sharing((-1, -0.5, 0.5)), HOLDS_WHEN),
     ("C4", sharing((1, 0.5, 0.5)), NOT_SUPPORTED),
+    ("C5", recurrence((-1, -0.5, 0.5)), HOLDS),
+    ("C5", recurrence((-1, 0, 0)), HOLDS_WHEN),
+    ("C5", recurrence((0, 0, 0)), NOT_SUPPORTED),
+    ("C5", recurrence((-1, -0.5, 0.5), error=0.1), NOT_SUPPORTED),
     ("C8", delay((0, 0, 0)), HOLDS),
     ("C8", delay((0, 0, 0.1)), HOLDS_WHEN),
     ("C8", delay((0.1, 0.1, 0.1)), NOT_SUPPORTED),
@@ -155,6 +187,9 @@ SYNTHETIC = [
     ("C10", zero_gradient(1e-13, 0.99, 0.0), HOLDS),
     ("C10", zero_gradient(1e-13, 0.3, -1e-4), HOLDS_WHEN),
     ("C10", zero_gradient(1e-2, 0.3, -1e-4), NOT_SUPPORTED),
+    ("C13", penalty(0.2, 0.1, 1.0), HOLDS),
+    ("C13", penalty(0.1, 0.2, 1.0), HOLDS_WHEN),
+    ("C13", penalty(0.1, 0.2, 0.1), NOT_SUPPORTED),
 ]
 
 

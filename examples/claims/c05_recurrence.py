@@ -1,0 +1,173 @@
+"""C5: decay in a recurrent network, against the length of the sequence.
+
+A tanh network of 16 units that is unrolled over 2, 8 or 32 steps, with losses that are
+summed, averaged, or those of the last step. How hard decay pulls on the recurrent
+weights inside Adam + L2; and decoupled decay without gradient against (1 − ηλ)^n.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from matplotlib.figure import Figure
+
+import optaxwd
+from examples.claims import _pull
+from examples.claims._claim import (
+    HOLDS,
+    HOLDS_WHEN,
+    NOT_SUPPORTED,
+    Claim,
+    Size,
+    Verdict,
+)
+from examples.claims._precision import float64
+from examples.claims._statistics import Interval, interval
+
+UNITS, BATCH, ETA, LAMBDA = 16, 32, 1e-3, 1e-4
+LENGTHS = (2, 8, 32)
+LOSSES = ("sum", "mean", "last")
+SEEDS = {"smoke": 2, "quick": 10, "full": 40}
+STEPS = {"smoke": 40, "quick": 500, "full": 2000}
+
+
+def init(key):
+    """Return the weights of the network."""
+    keys = jax.random.split(key, 3)
+    return {
+        "recurrent": jax.random.orthogonal(keys[0], UNITS) * 0.9,
+        "input": jax.random.normal(keys[1], (UNITS,)),
+        "output": jax.random.normal(keys[2], (UNITS,)) / UNITS**0.5,
+    }
+
+
+def loss(params, key, length, kind):
+    """Return the loss of following a leaky sum of noise."""
+    inputs = jax.random.normal(key, (length, BATCH))
+
+    def step(carry, x):
+        hidden, target = carry
+        hidden = jnp.tanh(hidden @ params["recurrent"] + x[:, None] * params["input"])
+        target = 0.8 * target + 0.2 * x
+        error = ((hidden @ params["output"] - target) ** 2).mean()
+        return (hidden, target), error
+
+    carry = (jnp.zeros((BATCH, UNITS)), jnp.zeros(BATCH))
+    errors = jax.lax.scan(step, carry, inputs)[1]
+    return {"sum": jnp.sum, "mean": jnp.mean, "last": lambda e: e[-1]}[kind](errors)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def pulls(length, kind, steps, keys):
+    """Return the typical pull on the recurrent weights, one per seed."""
+
+    def one(key):
+        first, rest = jax.random.split(key)
+        found = _pull.measure(
+            lambda params, key: loss(params, key, length, kind),
+            init(first),
+            rest,
+            steps=steps,
+            learning_rate=ETA,
+            weight_decay=LAMBDA,
+        )
+        return jnp.median(jnp.abs(found.pull["recurrent"]))
+
+    return jax.vmap(one)(keys)
+
+
+def shrink(length, updates=50):
+    """Return how far AdamW is from (1 − ηλ)^n when the unrolled loss counts nothing."""
+    tx = optaxwd.adamw(ETA, weight_decay=0.1)
+    params = init(jax.random.key(1))
+
+    def step(carry, key):
+        params, state = carry
+        grads = jax.grad(lambda p: 0.0 * loss(p, key, length, "sum"))(params)
+        changes, state = tx.update(grads, state, params)
+        return (optax.apply_updates(params, changes), state), None
+
+    keys = jax.random.split(jax.random.key(2), updates)
+    last: Any = jax.lax.scan(step, (params, tx.init(params)), keys)[0]
+    ratio = last[0]["recurrent"] / params["recurrent"] / (1 - ETA * 0.1) ** updates
+    return float(jnp.abs(ratio - 1).max())
+
+
+def run(size: Size, progress: Callable[[str], None]) -> dict[str, Any]:
+    """Measure the pull for every loss and length, and decay without gradient."""
+    keys, steps = jax.random.split(jax.random.key(0), SEEDS[size]), STEPS[size]
+    found = {}
+    for kind in LOSSES:
+        progress(kind)
+        found[kind] = [
+            np.asarray(pulls(length, kind, steps, keys), float).tolist()
+            for length in LENGTHS
+        ]
+    progress("zero gradient")
+    with float64():
+        errors = [shrink(length) for length in LENGTHS]
+    return {"seeds": len(keys), "steps": steps, "pull": found, "errors": errors}
+
+
+def slopes(numbers: dict[str, Any]) -> dict[str, Interval]:
+    """Return the slope of log pull on log length, over the seeds."""
+    x = np.log(LENGTHS)
+    return {
+        name: interval([np.polyfit(x, y, 1)[0] for y in np.log(np.asarray(pull)).T])
+        for name, pull in numbers["pull"].items()
+    }
+
+
+def judge(numbers: dict[str, Any]) -> Verdict:
+    """Judge the decay without gradient, and whether the pull goes with the length."""
+    found = slopes(numbers)
+    exact = max(numbers["errors"]) < 1e-9
+    depends = [kind for kind in LOSSES if found[kind].excludes_zero]
+    if exact and len(depends) == len(LOSSES):
+        outcome = HOLDS
+    else:
+        outcome = HOLDS_WHEN if exact and depends else NOT_SUPPORTED
+    finding = (
+        f"Without gradient AdamW follows (1 − ηλ)^n to {max(numbers['errors']):.0e} "
+        "for every length. Inside Adam + L2 the pull of decay goes with the length to "
+        "the power "
+        + ", ".join(f"{found[kind]} ({kind} of the losses)" for kind in LOSSES)
+        + "."
+    )
+    advice = (
+        "Decoupled decay acts once per update. L2 inside Adam changes with the length "
+        "of the sequence and with how its losses are reduced: change one of them, and "
+        "the same λ is another decay."
+    )
+    return Verdict(outcome, finding, advice)
+
+
+def draw(numbers: dict[str, Any]) -> Figure:
+    """Draw pull against length."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    for marker, kind in zip(("o-", "s--", "^:"), LOSSES, strict=True):
+        mean = np.exp(np.log(np.asarray(numbers["pull"][kind])).mean(1))
+        axes.loglog(LENGTHS, mean, marker, label=f"{kind} of the losses")
+    axes.axhline(1, color="black", linewidth=0.8, label="AdamW")
+    axes.set(xlabel="length of the sequence", ylabel="pull of decay over ηλθ")
+    axes.set_title("recurrent weights inside Adam + L2")
+    axes.legend(fontsize="small")
+    axes.grid(alpha=0.3)
+    return figure
+
+
+CLAIM = Claim(
+    name="C5",
+    title="Recurrence",
+    sentence="Decoupled decay is applied once per update, however long the unrolled "
+    "sequence; under Adam + L2 its effective size depends on the length.",
+    comparisons=len(LOSSES),
+    run=run,
+    judge=judge,
+    draw=draw,
+)
