@@ -1,7 +1,7 @@
 """What an experiment is: a claim, numbers, a verdict computed from them, a figure."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 Size = Literal["smoke", "quick", "full"]
@@ -10,6 +10,12 @@ SIZES: tuple[Size, ...] = ("smoke", "quick", "full")
 HOLDS = "holds"
 HOLDS_WHEN = "holds only when"
 NOT_SUPPORTED = "not supported"
+
+
+def outcome_of(parts: Iterable[bool]) -> str:
+    """Return the outcome of a claim that is true in all, some or none of its parts."""
+    parts = list(parts)
+    return HOLDS if all(parts) else HOLDS_WHEN if any(parts) else NOT_SUPPORTED
 
 
 @dataclasses.dataclass(frozen=True)

@@ -50,3 +50,14 @@ def slope(x: Any, y: Any) -> Interval:
     return Interval(
         float(fit.slope), float(fit.slope) - half, float(fit.slope) + half, len(x)
     )
+
+
+def slope_over_seeds(x: Any, y: Any) -> Interval:
+    """Return the slope of log y on log x, fitted seed by seed, with its interval.
+
+    Args:
+      x: ``[n]``.
+      y: ``[n, seeds]``.
+    """
+    rows = np.log(np.asarray(y)).T
+    return interval([np.polyfit(np.log(np.asarray(x)), row, 1)[0] for row in rows])

@@ -17,14 +17,7 @@ import optax
 from matplotlib.figure import Figure
 
 import optaxwd
-from examples.claims._claim import (
-    HOLDS,
-    HOLDS_WHEN,
-    NOT_SUPPORTED,
-    Claim,
-    Size,
-    Verdict,
-)
+from examples.claims._claim import Claim, Size, Verdict, outcome_of
 from examples.claims._statistics import paired
 
 ETA, BATCH, TRAIN, TEST = 1e-2, 32, 200, 2000
@@ -171,10 +164,7 @@ def judge(numbers: dict[str, Any]) -> Verdict:
     best, same = best_lambda(numbers), same_lambda(numbers)
     better = [row for row in best if row["accuracy"].low > 0]
     worse = [row for row in best if row["accuracy"].high < 0]
-    if len(better) == len(best):
-        outcome = HOLDS
-    else:
-        outcome = HOLDS_WHEN if better else NOT_SUPPORTED
+    outcome = outcome_of(row["accuracy"].low > 0 for row in best)
     where = "; ".join(
         f"design {row['design'] + 1}, α = {row['alpha']:g}: {row['accuracy']}"
         for row in better + worse

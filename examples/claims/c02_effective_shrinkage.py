@@ -25,7 +25,7 @@ from examples.claims._claim import (
     Verdict,
 )
 from examples.claims._precision import float64
-from examples.claims._statistics import Interval, interval, slope
+from examples.claims._statistics import Interval, slope, slope_over_seeds
 
 ETA, LAMBDA = 1e-4, 0.01
 SCALES = np.geomspace(1e-3, 10.0, 17)
@@ -118,12 +118,10 @@ def slopes(numbers: dict[str, Any]) -> dict[str, Interval]:
     """Return the slope of log decay on log √v̂ above the saturation, over the seeds."""
     scales = np.asarray(numbers["scales"])
     free = scales >= SATURATED
-    found = {}
-    for name, decay in numbers["decay"].items():
-        logs = np.log(np.maximum(np.asarray(decay)[:, free], 1e-12))
-        fits = [np.polyfit(np.log(scales[free]), row, 1)[0] for row in logs]
-        found[name] = interval(fits)
-    return found
+    return {
+        name: slope_over_seeds(scales[free], np.asarray(decay)[:, free].T)
+        for name, decay in numbers["decay"].items()
+    }
 
 
 def judge(numbers: dict[str, Any]) -> Verdict:

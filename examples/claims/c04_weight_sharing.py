@@ -17,15 +17,8 @@ import optax
 from matplotlib.figure import Figure
 
 from examples.claims import _digits, _pull
-from examples.claims._claim import (
-    HOLDS,
-    HOLDS_WHEN,
-    NOT_SUPPORTED,
-    Claim,
-    Size,
-    Verdict,
-)
-from examples.claims._statistics import Interval, interval
+from examples.claims._claim import Claim, Size, Verdict, outcome_of
+from examples.claims._statistics import Interval, slope_over_seeds
 
 STRIDES, CHANNELS = (1, 2, 4, 8), 8
 POSITIONS = tuple((8 // stride) ** 2 for stride in STRIDES)
@@ -144,9 +137,8 @@ def run(size: Size, progress: Callable[[str], None]) -> dict[str, Any]:
 
 def slopes(numbers: dict[str, Any]) -> dict[str, Interval]:
     """Return the slope of log pull on log positions, over the seeds."""
-    x = np.log(np.asarray(numbers["positions"]))
     return {
-        name: interval([np.polyfit(x, y, 1)[0] for y in np.log(np.asarray(pull)).T])
+        name: slope_over_seeds(numbers["positions"], pull)
         for name, pull in numbers["pull"].items()
     }
 
@@ -154,11 +146,7 @@ def slopes(numbers: dict[str, Any]) -> dict[str, Interval]:
 def judge(numbers: dict[str, Any]) -> Verdict:
     """Judge by the slopes under the three heads."""
     found = slopes(numbers)
-    falls = [head for head in HEADS if found[head].high < 0]
-    if len(falls) == len(HEADS):
-        outcome = HOLDS
-    else:
-        outcome = HOLDS_WHEN if falls else NOT_SUPPORTED
+    outcome = outcome_of(found[head].high < 0 for head in HEADS)
     finding = (
         "The slope of log pull on log positions is "
         + ", ".join(f"{found[head]} ({head} head)" for head in HEADS)

@@ -17,16 +17,9 @@ from matplotlib.figure import Figure
 
 import optaxwd
 from examples.claims import _pull
-from examples.claims._claim import (
-    HOLDS,
-    HOLDS_WHEN,
-    NOT_SUPPORTED,
-    Claim,
-    Size,
-    Verdict,
-)
+from examples.claims._claim import NOT_SUPPORTED, Claim, Size, Verdict, outcome_of
 from examples.claims._precision import float64
-from examples.claims._statistics import Interval, interval
+from examples.claims._statistics import Interval, slope_over_seeds
 
 UNITS, BATCH, ETA, LAMBDA = 16, 32, 1e-3, 1e-4
 LENGTHS = (2, 8, 32)
@@ -115,10 +108,8 @@ def run(size: Size, progress: Callable[[str], None]) -> dict[str, Any]:
 
 def slopes(numbers: dict[str, Any]) -> dict[str, Interval]:
     """Return the slope of log pull on log length, over the seeds."""
-    x = np.log(LENGTHS)
     return {
-        name: interval([np.polyfit(x, y, 1)[0] for y in np.log(np.asarray(pull)).T])
-        for name, pull in numbers["pull"].items()
+        kind: slope_over_seeds(LENGTHS, pull) for kind, pull in numbers["pull"].items()
     }
 
 
@@ -126,11 +117,8 @@ def judge(numbers: dict[str, Any]) -> Verdict:
     """Judge the decay without gradient, and whether the pull goes with the length."""
     found = slopes(numbers)
     exact = max(numbers["errors"]) < 1e-9
-    depends = [kind for kind in LOSSES if found[kind].excludes_zero]
-    if exact and len(depends) == len(LOSSES):
-        outcome = HOLDS
-    else:
-        outcome = HOLDS_WHEN if exact and depends else NOT_SUPPORTED
+    depends = outcome_of(found[kind].excludes_zero for kind in LOSSES)
+    outcome = depends if exact else NOT_SUPPORTED
     finding = (
         f"Without gradient AdamW follows (1 − ηλ)^n to {max(numbers['errors']):.0e} "
         "for every length. Inside Adam + L2 the pull of decay goes with the length to "

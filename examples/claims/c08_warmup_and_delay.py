@@ -16,14 +16,7 @@ from matplotlib.figure import Figure
 
 import optaxwd
 from examples.claims import _digits
-from examples.claims._claim import (
-    HOLDS,
-    HOLDS_WHEN,
-    NOT_SUPPORTED,
-    Claim,
-    Size,
-    Verdict,
-)
+from examples.claims._claim import NOT_SUPPORTED, Claim, Size, Verdict, outcome_of
 from examples.claims._statistics import paired
 
 PEAK, LAMBDA, BATCH, LAYERS = 3e-3, 0.5, 64, (64, 64, 64, 10)
@@ -120,13 +113,8 @@ def judge(numbers: dict[str, Any]) -> Verdict:
     }
     norms = {name: paired(arms[name]["norm"], base["norm"]) for name in losses}
     size = float(np.mean(base["norm"]))
-    harmed = [s for s in STARTS if losses[f"made up {s}"].low > 0]
-    if exact > 1e-6:
-        outcome = NOT_SUPPORTED
-    elif not harmed:
-        outcome = HOLDS
-    else:
-        outcome = HOLDS_WHEN if len(harmed) < len(STARTS) else NOT_SUPPORTED
+    unharmed = outcome_of(losses[f"made up {s}"].low <= 0 for s in STARTS)
+    outcome = unharmed if exact < 1e-6 else NOT_SUPPORTED
     rows = "; ".join(
         f"start at {s:.0%} of the run, λ × "
         f"{arms[f'made up {s}']['last_weight_decay'] / base['last_weight_decay']:.3g}: "

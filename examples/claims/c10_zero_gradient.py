@@ -14,14 +14,7 @@ import optax
 from matplotlib.figure import Figure
 
 import optaxwd
-from examples.claims._claim import (
-    HOLDS,
-    HOLDS_WHEN,
-    NOT_SUPPORTED,
-    Claim,
-    Size,
-    Verdict,
-)
+from examples.claims._claim import Claim, Size, Verdict, outcome_of
 from examples.claims._precision import float64
 
 ETA, LAMBDA, GRADIENT = 3e-4, 0.1, 0.01
@@ -110,8 +103,9 @@ def judge(numbers: dict[str, Any]) -> Verdict:
     spread = {k: v["largest_step"] / v["smallest_step"] for k, v in coupled.items()}
     constant = {k: ratio < 1.1 for k, ratio in spread.items()}
     zeroed = {k: abs(path[1]) < 1e-3 * ETA for k, path in numbers["small"].items()}
-    parts = [cold_error < 1e-9, all(constant.values()), all(zeroed.values())]
-    outcome = HOLDS if all(parts) else HOLDS_WHEN if any(parts) else NOT_SUPPORTED
+    outcome = outcome_of(
+        (cold_error < 1e-9, all(constant.values()), all(zeroed.values()))
+    )
     steps = "; ".join(
         f"{k.removeprefix('Adam + L2, ')}: {v['smallest_step']:.2f} to "
         f"{v['largest_step']:.2f}"

@@ -18,14 +18,7 @@ from matplotlib.figure import Figure
 from sklearn.linear_model import lasso_path
 
 import optaxwd
-from examples.claims._claim import (
-    HOLDS,
-    HOLDS_WHEN,
-    NOT_SUPPORTED,
-    Claim,
-    Size,
-    Verdict,
-)
+from examples.claims._claim import Claim, Size, Verdict, outcome_of
 from examples.claims._statistics import interval, paired
 
 COUNT, LIT, DEAD, BATCH, ETA = 200, 20, 4, 32, 1e-2
@@ -117,11 +110,7 @@ def judge(numbers: dict[str, Any]) -> Verdict:
     starts = np.asarray(numbers["dead"])[:, 20:40]
     speeds = -np.diff(starts, axis=1).mean(1) / ETA
     linear = bool(np.ptp(speeds) < 0.2 and abs(speeds.mean() - 1) < 0.3)
-    solution = lasso_wins > ridge_wins
-    if solution and linear:
-        outcome = HOLDS
-    else:
-        outcome = HOLDS_WHEN if solution or linear else NOT_SUPPORTED
+    outcome = outcome_of((lasso_wins > ridge_wins, linear))
     finding = (
         f"The solution is nearer to ridge at the same λ in {ridge_wins}, nearer to the "
         f"lasso path in {lasso_wins} of {len(gaps)} λ (relative distance "
