@@ -60,11 +60,6 @@ def loss(params: Any, data: Split) -> jax.Array:
     return optax.softmax_cross_entropy_with_integer_labels(found, data.labels).mean()
 
 
-def accuracy(params: Any, data: Split) -> jax.Array:
-    """Return the share of images classified right."""
-    return (logits(params, data.images).argmax(-1) == data.labels).mean()
-
-
 def batch(key: jax.Array, data: Split, size: int) -> Split:
     """Draw ``size`` examples with replacement."""
     chosen = jax.random.randint(key, (size,), 0, len(data.labels))

@@ -83,12 +83,9 @@ def _summary(path: np.ndarray) -> dict[str, Any]:
         "path": path[::every].tolist(),
         "every": every,
         "from_geometric": float(np.max(np.abs(path / geometric - 1))),
-        "until_eta": until if not above.all() else None,
-        "first_step": float(steps[0]),
         "smallest_step": float(steps.min()),
         "largest_step": float(steps.max()),
         "overshoot": float(-path.min() / ETA),
-        "late_size": float(np.abs(path[-200:]).max() / ETA),
     }
 
 

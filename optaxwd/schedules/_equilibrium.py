@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -87,11 +87,9 @@ def equilibrium_rms(
     owner = "equilibrium_rms"
     walk = walk_of(optimizer, owner, b1=b1, b2=b2, momentum=momentum)
     gradient = gradient_of(walk, optimizer, gradient_rms, owner)
-    eta, lam = _checked_rates(learning_rate, weight_decay, owner)
-    check_bool(scale_invariant, "scale_invariant", owner)
-    rms = _balance(walk, eta, lam, gradient, scale_invariant)
-    _kept(walk, eta * lam, gradient / rms if scale_invariant else gradient, owner)
-    return rms
+    return _settle(
+        walk, gradient, learning_rate, weight_decay, scale_invariant, owner
+    ).rms
 
 
 def equilibrium_rotation(
@@ -150,13 +148,8 @@ def equilibrium_rotation(
     if walk.power and gradient_rms is None:
         gradient_rms = 1.0  # of SGD it cancels
     gradient = gradient_of(walk, optimizer, gradient_rms, owner)
-    eta, lam = _checked_rates(learning_rate, weight_decay, owner)
-    check_bool(scale_invariant, "scale_invariant", owner)
-    rms = _balance(walk, eta, lam, gradient, scale_invariant)
-    if scale_invariant:
-        gradient /= rms
-    _kept(walk, eta * lam, gradient, owner)
-    return eta * walk.step * gradient**walk.power / rms
+    found = _settle(walk, gradient, learning_rate, weight_decay, scale_invariant, owner)
+    return found.learning_rate * walk.step * found.gradient**walk.power / found.rms
 
 
 def predicted_rms(
@@ -239,24 +232,34 @@ def predicted_rms(
     return np.sqrt(np.fromiter(squares, np.float64))
 
 
-def _balance(
-    walk: Walk, eta: float, lam: float, gradient: float, scale_invariant: bool
-) -> float:
-    """Return √m with 2·R·m = η²·D, the leading order in R."""
+class _Settled(NamedTuple):
+    """The equilibrium: η, the RMS of the weights and that of the gradient there."""
+
+    learning_rate: float
+    rms: float
+    gradient: float
+
+
+def _settle(
+    walk: Walk,
+    gradient: float,
+    learning_rate: Any,
+    weight_decay: Any,
+    scale_invariant: Any,
+    owner: str,
+) -> _Settled:
+    """Return where 2·R·m = η²·D, the leading order in R, for m the mean square."""
+    eta = check_number(learning_rate, "learning_rate", owner, positive=True)
+    lam = check_number(weight_decay, "weight_decay", owner, positive=True)
+    check_bool(scale_invariant, "scale_invariant", owner)
     power = 2 * walk.power - walk.shrink_power
     mean_square = eta * walk.diffusion * gradient**power / (2 * lam * walk.shrink)
     # With g = gradient/√m both sides have powers of m.
-    return mean_square ** (1 / (2 + power) if scale_invariant else 0.5)
-
-
-def _checked_rates(
-    learning_rate: Any, weight_decay: Any, owner: str
-) -> tuple[float, float]:
-    """Return η and λ."""
-    return (
-        check_number(learning_rate, "learning_rate", owner, positive=True),
-        check_number(weight_decay, "weight_decay", owner, positive=True),
-    )
+    rms = mean_square ** (1 / (2 + power) if scale_invariant else 0.5)
+    if scale_invariant:
+        gradient /= rms
+    _kept(walk, eta * lam, gradient, owner)
+    return _Settled(eta, rms, gradient)
 
 
 def _kept(walk: Walk, rate: float, gradient: float, owner: str) -> float:

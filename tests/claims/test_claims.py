@@ -145,12 +145,9 @@ def zero_gradient(error, smallest, after):
         "path": [0.4, 0.3],
         "every": 1,
         "from_geometric": error,
-        "until_eta": None,
-        "first_step": 1.0,
         "smallest_step": smallest,
         "largest_step": 1.0,
         "overshoot": 0.5,
-        "late_size": 0.1,
     }
     small = {
         f"{start:g}, β₂ = {b2}": [start, after] for start in SMALL for b2 in (1, 2)
