@@ -84,7 +84,9 @@ def _conclude(claim: Claim, record, options):
         figure.savefig(stem.with_suffix(f".{kind}"), dpi=150)
     verdict = claim.judge(record["numbers"])
     print(f"{claim.name} {claim.title}: {verdict.outcome.upper()}")
-    print(f"  {verdict.finding}\n  {verdict.advice}\n  figure: {stem}.png")
+    for line in (verdict.estimate, verdict.finding, verdict.advice):
+        print(f"  {line}")
+    print(f"  figure: {stem}.png")
 
 
 def report(options):

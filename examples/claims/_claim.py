@@ -24,11 +24,13 @@ class Verdict:
 
     Attributes:
       outcome: ``"holds"``, ``"holds only when"`` or ``"not supported"``.
-      finding: what was found, with the numbers and intervals it rests on.
+      estimate: the numbers that decide, with their intervals.
+      finding: what was found, and where it turns round.
       advice: what to do about it.
     """
 
     outcome: str
+    estimate: str
     finding: str
     advice: str
 
@@ -45,6 +47,8 @@ class Claim:
       title: in a few words.
       sentence: what is claimed.
       comparisons: how many intervals the verdict looks at.
+      settings: what is the same in every size, ready for JSON. A record with others is
+        run again.
       run: numbers, ready for JSON, of a size; it is given a function that shows
         progress.
       judge: the verdict.
@@ -55,6 +59,7 @@ class Claim:
     title: str
     sentence: str
     comparisons: int
+    settings: dict[str, Any]
     run: Callable[[Size, Callable[[str], None]], dict[str, Any]]
     judge: Callable[[dict[str, Any]], Verdict]
     draw: Callable[[dict[str, Any]], Any]

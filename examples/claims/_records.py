@@ -26,6 +26,7 @@ def make(
     record = {
         "claim": claim.name,
         "size": size,
+        "settings": claim.settings,
         "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
         "seconds": round(time.monotonic() - start, 1),
         "numbers": numbers,
@@ -39,6 +40,10 @@ def make(
 
 
 def read(claim: Claim, size: Size, folder: pathlib.Path) -> dict[str, Any] | None:
-    """Return the record of an experiment, ``None`` if there is none."""
+    """Return the record of an experiment, ``None`` if none has the present settings."""
     path = path_of(claim, size, folder)
-    return json.loads(path.read_text()) if path.exists() else None
+    if not path.exists():
+        return None
+    record = json.loads(path.read_text())
+    present = json.loads(json.dumps(claim.settings))
+    return record if record["settings"] == present else None

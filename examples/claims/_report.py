@@ -6,6 +6,7 @@ import io
 import pathlib
 from typing import Any
 
+from examples.claims import _records
 from examples.claims._claim import Claim, Verdict
 
 _STYLE = """
@@ -34,11 +35,18 @@ def write(claims: list[Claim], records: dict[str, Any], folder: pathlib.Path) ->
 
 def to_markdown(verdicts: list[tuple[Claim, Verdict]], records: dict[str, Any]) -> str:
     """Return the table of verdicts."""
-    head = ("claim", "what is claimed", "verdict", "what was found")
-    lines = [f"| {' | '.join(head)} |", "|---|---|---|---|"]
+    head = ("claim", "what is claimed", "verdict", "what decides", "figure")
+    lines = [f"| {' | '.join(head)} |", "|---|---|---|---|---|"]
     for claim, verdict in verdicts:
-        name = f"{claim.name} {claim.title} ({records[claim.name]['size']})"
-        cells = (name, claim.sentence, f"**{verdict.outcome}**", verdict.finding)
+        size = records[claim.name]["size"]
+        picture = _records.path_of(claim, size, pathlib.Path()).with_suffix(".png")
+        cells = (
+            f"{claim.name} {claim.title} ({size})",
+            claim.sentence,
+            f"**{verdict.outcome}**",
+            verdict.estimate,
+            f"[figure]({picture})",
+        )
         lines.append(
             "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
         )
@@ -50,11 +58,11 @@ def to_html(verdicts: list[tuple[Claim, Verdict]], records: dict[str, Any]) -> s
     parts = [
         f"<!doctype html><html lang=en><meta charset=utf-8><title>Claims about weight "
         f"decay</title><style>{_STYLE}</style><h1>Claims about weight decay</h1>",
-        "<table><tr><th>claim<th>verdict</tr>",
+        "<table><tr><th>claim<th>verdict<th>what decides</tr>",
     ]
     parts += [
         f'<tr><td><a href="#{claim.name}">{claim.name} {html.escape(claim.title)}</a>'
-        f"<td>{html.escape(verdict.outcome)}</tr>"
+        f"<td>{html.escape(verdict.outcome)}<td>{html.escape(verdict.estimate)}</tr>"
         for claim, verdict in verdicts
     ]
     parts.append("</table>")
@@ -73,7 +81,8 @@ def _section(claim: Claim, verdict: Verdict, record: dict[str, Any]) -> str:
         f'<h2 id="{claim.name}">{claim.name}. {html.escape(claim.title)}</h2>'
         f"<p><q>{html.escape(claim.sentence)}</q>"
         f"<p><b>{html.escape(verdict.outcome.capitalize())}.</b> "
-        f"{html.escape(verdict.finding)}<p>{html.escape(verdict.advice)}"
+        f"{html.escape(verdict.estimate)}<p>{html.escape(verdict.finding)}"
+        f"<p><b>What to do.</b> {html.escape(verdict.advice)}"
         f'<p><img alt="Figure of {claim.name}: {html.escape(claim.title)}" '
         f'src="data:image/png;base64,{picture}">'
         f"<p><small>Size {record['size']}, {record['seconds']} s, {claim.comparisons} "

@@ -7,7 +7,8 @@ gradients. Adam + L2 against AdamW at the same λ, each at its own best, and ove
 """
 
 import functools
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -17,8 +18,10 @@ import optax
 from matplotlib.figure import Figure
 
 import optaxwd
+from examples.claims import _protocols
 from examples.claims._claim import Claim, Size, Verdict, outcome_of
-from examples.claims._statistics import paired
+from examples.claims._protocols import BUDGETS, Arm
+from examples.claims._statistics import Interval, paired
 
 ETA, BATCH, TRAIN, TEST = 1e-2, 32, 200, 2000
 ALPHAS = (0.1, 0.3, 1.0, 3.0, 10.0)
@@ -134,49 +137,58 @@ def same_lambda(numbers) -> list[dict[str, Any]]:
 
 
 def best_lambda(numbers) -> list[dict[str, Any]]:
-    """Return, per design and α, the difference with each at its own best λ.
+    """Return, per design and α, AdamW − Adam + L2 at their own best λ.
 
-    The λ of lowest in-distribution validation loss, by the mean over the seeds.
+    And the same along the frontier, at the best λ within an in-distribution loss.
     """
     rows = []
-    for design, arms in enumerate(numbers["designs"]):
-        for i, alpha in enumerate(ALPHAS):
-            chosen, accuracy, share = {}, {}, {}
-            for name, found in arms.items():
-                best = int(np.asarray(found["id_loss"])[i].mean(-1).argmin())
-                chosen[name] = LAMBDAS[best]
-                accuracy[name] = found["ood_accuracy"][i][best]
-                share[name] = found["share"][i][best]
-            rows.append(
-                {
-                    "design": design,
-                    "alpha": alpha,
-                    "chosen": chosen,
-                    "accuracy": paired(accuracy["AdamW"], accuracy["Adam + L2"]),
-                    "share": paired(share["AdamW"], share["Adam + L2"]),
-                }
+    for design, alpha in itertools.product(range(len(DESIGNS)), range(len(ALPHAS))):
+        error, share = (
+            tuple(
+                Arm(
+                    np.asarray(numbers["designs"][design][name]["id_loss"])[alpha],
+                    measure(numbers["designs"][design][name], alpha),
+                )
+                for name in ("AdamW", "Adam + L2")
             )
+            for measure in (_error, _share)
+        )
+        rows.append(
+            {
+                "setting": f"design {design + 1}, α = {ALPHAS[alpha]:g}",
+                "error": _protocols.at_own_best(*error),
+                "share": _protocols.at_own_best(*share),
+                "frontier": _protocols.along_frontier(*error),
+            }
+        )
     return rows
+
+
+def _error(arm, alpha):
+    return 1 - np.asarray(arm["ood_accuracy"])[alpha]
+
+
+def _share(arm, alpha):
+    return np.asarray(arm["share"])[alpha]
 
 
 def judge(numbers: dict[str, Any]) -> Verdict:
     """Judge by each method's best λ; say what the same λ and the frontier show."""
     best, same = best_lambda(numbers), same_lambda(numbers)
-    better = [row for row in best if row["accuracy"].low > 0]
-    worse = [row for row in best if row["accuracy"].high < 0]
-    outcome = outcome_of(row["accuracy"].low > 0 for row in best)
-    where = "; ".join(
-        f"design {row['design'] + 1}, α = {row['alpha']:g}: {row['accuracy']}"
-        for row in better + worse
+    outcome = outcome_of(row["error"].high < 0 for row in best)
+    widest = max(best, key=lambda row: abs(row["error"].mean))
+    estimate = (
+        "Error out of distribution, AdamW − Adam + L2, each at its own best λ: "
+        f"{_signs(row['error'] for row in best)}; at most {widest['error']} "
+        f"({widest['setting']})."
     )
-    gap = max(abs(row["accuracy"].mean) for row in best)
     largest = max(same, key=lambda row: abs(row["accuracy"].mean))
     finding = (
-        f"With each method at its own best λ AdamW is better out of distribution in "
-        f"{len(better)} and worse in {len(worse)} of {len(best)} settings"
-        + (f" ({where})" if where else "")
-        + f"; the largest difference in accuracy is {gap:.3f}. At the same λ it is up "
-        f"to {abs(largest['accuracy'].mean):.3f} (λ = "
+        "AdamW's spurious share, at those λ, is "
+        f"{_signs(row['share'] for row in best)}. Along the frontier, at the best λ "
+        "within a loss in distribution, its error is "
+        f"{_signs(gap for row in best for gap in row['frontier'])}. At the same λ the "
+        f"accuracies are up to {abs(largest['accuracy'].mean):.3f} apart (λ = "
         f"{largest['weight_decay']:.3g}, α = {largest['alpha']:g}), because L2 is then "
         "another amount of decay: "
         + " and ".join(_count(same, larger) for larger in (True, False))
@@ -187,7 +199,14 @@ def judge(numbers: dict[str, Any]) -> Verdict:
         "In-distribution validation does not see a spurious feature; neither kind of "
         "decay replaces data in which it fails."
     )
-    return Verdict(outcome, finding, advice)
+    return Verdict(outcome, estimate, finding, advice)
+
+
+def _signs(found: Iterable[Interval]) -> str:
+    """Return how many intervals lie below and above zero."""
+    found = list(found)
+    low, high = sum(x.high < 0 for x in found), sum(x.low > 0 for x in found)
+    return f"lower in {low} and higher in {high} of {len(found)}"
 
 
 def _count(rows: list[dict[str, Any]], larger: bool) -> str:
@@ -256,7 +275,16 @@ CLAIM = Claim(
     title="Spurious feature",
     sentence="A model trained with decoupled decay leans less on a spurious feature, "
     "and is better out of distribution, than with Adam + L2.",
-    comparisons=len(DESIGNS) * len(ALPHAS) * (len(LAMBDAS) + 1),
+    comparisons=len(DESIGNS) * len(ALPHAS) * (len(LAMBDAS) + 2 + len(BUDGETS)),
+    settings={
+        "learning_rate": ETA,
+        "batch": BATCH,
+        "train": TRAIN,
+        "test": TEST,
+        "alphas": ALPHAS,
+        "weight_decays": LAMBDAS,
+        "designs": DESIGNS,
+    },
     run=run,
     judge=judge,
     draw=draw,

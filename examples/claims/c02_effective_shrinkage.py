@@ -139,10 +139,13 @@ def judge(numbers: dict[str, Any]) -> Verdict:
         outcome = HOLDS_WHEN if bends else HOLDS
     else:
         outcome = NOT_SUPPORTED
-    finding = (
-        f"Above √v̂ = {SATURATED:g} (30 λθ) the slope of log decay on log √v̂ is "
+    estimate = (
+        f"Slope of log decay on log √v̂ above {SATURATED:g} (30 λθ): "
         + ", ".join(f"{one} ({name})" for name, one in found.items())
-        + "; below, the penalty itself fills v̂ and the decay of Adam + L2 "
+        + "."
+    )
+    finding = (
+        "Below, the penalty itself fills v̂ and the decay of Adam + L2 "
         + ("saturates" if bends else "goes on rising")
         + f". On digits the slope over the weights is {digits.mean:.2f}, and the "
         f"median weight is pulled {pull:.0f} times as hard as by AdamW at the same λ."
@@ -152,7 +155,7 @@ def judge(numbers: dict[str, Any]) -> Verdict:
         "in every layer and at every batch size. Compare optimizers at the decay that "
         "weights get, not at the same λ."
     )
-    return Verdict(outcome, finding, advice)
+    return Verdict(outcome, estimate, finding, advice)
 
 
 def draw(numbers: dict[str, Any]) -> Figure:
@@ -194,6 +197,13 @@ CLAIM = Claim(
     sentence="Under Adam + L2 and RMSprop + L2 the effective decay of a weight falls "
     "as √v̂ rises; decoupled decay does not care.",
     comparisons=3,
+    settings={
+        "learning_rate": ETA,
+        "weight_decay": LAMBDA,
+        "scales": SCALES.tolist(),
+        "weights": WEIGHTS,
+        "layers": LAYERS,
+    },
     run=run,
     judge=judge,
     draw=draw,

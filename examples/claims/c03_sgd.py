@@ -129,9 +129,12 @@ def judge(numbers: dict[str, Any]) -> Verdict:
     same = plain < 1e-12
     broken = [name for name, one in momentum.items() if one.low > 1e-6]
     outcome = HOLDS_WHEN if same and broken else HOLDS if same else NOT_SUPPORTED
-    finding = (
+    estimate = (
         f"Plain SGD: the two end {plain:.1e} apart, relative to the weights, after "
-        f"{numbers['steps']} steps: rounding. With the same λ and momentum they end "
+        f"{numbers['steps']} steps. With momentum 0.9: {found['momentum 0.9']}."
+    )
+    finding = (
+        "The first is rounding. With the same λ and momentum they end "
         + ", ".join(f"{one.mean:.2g} ({name})" for name, one in momentum.items())
         + " apart; with λ/(1 − μ) for the decoupled one "
         + ", ".join(
@@ -145,7 +148,7 @@ def judge(numbers: dict[str, Any]) -> Verdict:
         "as λ/(1 − μ) outside of it, nearly: the buffer delays it. Say which of λ and "
         "2λ you mean before you worry about the rest."
     )
-    return Verdict(outcome, finding, advice)
+    return Verdict(outcome, estimate, finding, advice)
 
 
 def draw(numbers: dict[str, Any]) -> Figure:
@@ -181,6 +184,12 @@ CLAIM = Claim(
     title="SGD",
     sentence="Coupled and decoupled decay are the same update for plain SGD.",
     comparisons=15,
+    settings={
+        "learning_rate": ETA,
+        "weight_decay": LAMBDA,
+        "momenta": MOMENTA,
+        "curvature": CURVATURE.tolist(),
+    },
     run=run,
     judge=judge,
     draw=draw,

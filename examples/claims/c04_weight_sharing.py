@@ -147,10 +147,13 @@ def judge(numbers: dict[str, Any]) -> Verdict:
     """Judge by the slopes under the three heads."""
     found = slopes(numbers)
     outcome = outcome_of(found[head].high < 0 for head in HEADS)
-    finding = (
-        "The slope of log pull on log positions is "
+    estimate = (
+        "Slope of log pull on log positions: "
         + ", ".join(f"{found[head]} ({head} head)" for head in HEADS)
-        + "; of made-up gradients "
+        + "."
+    )
+    finding = (
+        "Of made-up gradients the slope is "
         + ", ".join(f"{found[kind]} ({kind})" for kind in GRADIENTS)
         + ". AdamW pulls with 1 everywhere."
     )
@@ -159,7 +162,7 @@ def judge(numbers: dict[str, Any]) -> Verdict:
         "positions they grow and L2 inside Adam fades, averaged they do not. Decoupled "
         "decay sees neither: use it where layers differ in how they share."
     )
-    return Verdict(outcome, finding, advice)
+    return Verdict(outcome, estimate, finding, advice)
 
 
 def draw(numbers: dict[str, Any]) -> Figure:
@@ -189,6 +192,12 @@ CLAIM = Claim(
     sentence="A kernel used at more positions has larger gradients, so L2 inside Adam "
     "regularises it less.",
     comparisons=len(HEADS),
+    settings={
+        "learning_rate": ETA,
+        "weight_decay": LAMBDA,
+        "positions": POSITIONS,
+        "channels": CHANNELS,
+    },
     run=run,
     judge=judge,
     draw=draw,

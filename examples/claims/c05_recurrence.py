@@ -119,11 +119,15 @@ def judge(numbers: dict[str, Any]) -> Verdict:
     exact = max(numbers["errors"]) < 1e-9
     depends = outcome_of(found[kind].excludes_zero for kind in LOSSES)
     outcome = depends if exact else NOT_SUPPORTED
+    estimate = (
+        "Slope of log pull on log length inside Adam + L2: "
+        + ", ".join(f"{found[kind]} ({kind} of the losses)" for kind in LOSSES)
+        + "."
+    )
     finding = (
         f"Without gradient AdamW follows (1 − ηλ)^n to {max(numbers['errors']):.0e} "
-        "for every length. Inside Adam + L2 the pull of decay goes with the length to "
-        "the power "
-        + ", ".join(f"{found[kind]} ({kind} of the losses)" for kind in LOSSES)
+        "for every length: once per update. Inside Adam + L2 the pull of decay "
+        + ", ".join(_trend(kind, found[kind]) for kind in LOSSES)
         + "."
     )
     advice = (
@@ -131,7 +135,16 @@ def judge(numbers: dict[str, Any]) -> Verdict:
         "of the sequence and with how its losses are reduced: change one of them, and "
         "the same λ is another decay."
     )
-    return Verdict(outcome, finding, advice)
+    return Verdict(outcome, estimate, finding, advice)
+
+
+def _trend(kind: str, found: Interval) -> str:
+    """Return in words how the pull goes with the length."""
+    if not found.excludes_zero:
+        word = "does not change"
+    else:
+        word = "falls" if found.mean < 0 else "rises"
+    return f"{word} with the length ({kind} of the losses)"
 
 
 def draw(numbers: dict[str, Any]) -> Figure:
@@ -155,6 +168,13 @@ CLAIM = Claim(
     sentence="Decoupled decay is applied once per update, however long the unrolled "
     "sequence; under Adam + L2 its effective size depends on the length.",
     comparisons=len(LOSSES),
+    settings={
+        "learning_rate": ETA,
+        "weight_decay": LAMBDA,
+        "lengths": LENGTHS,
+        "units": UNITS,
+        "batch": BATCH,
+    },
     run=run,
     judge=judge,
     draw=draw,

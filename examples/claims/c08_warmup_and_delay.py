@@ -123,16 +123,20 @@ def judge(numbers: dict[str, Any]) -> Verdict:
         f"{norms[f'made up {s}'].mean / size:+.0%}"
         for s in STARTS
     )
+    estimate = (
+        "Loss made up for − throughout: "
+        + ", ".join(f"{losses[f'made up {s}']} (start at {s:.0%})" for s in STARTS)
+        + f". Without gradient the larger λ makes up for the delay to {exact:.0e}."
+    )
     finding = (
         f"The warmup costs {numbers['share_of_the_warmup']:.1%} of the decay of the "
-        "run. The larger λ makes up for a late start, for a weight without gradient, "
-        f"to {exact:.0e}. In a network, against decay throughout: {rows}."
+        f"run. In a network, against decay throughout: {rows}."
     )
     advice = (
         "A warmup needs no making up. Do not make up for a long delay: gradients undo "
         "early decay, so that late decay weighs more than the arithmetic says."
     )
-    return Verdict(outcome, finding, advice)
+    return Verdict(outcome, estimate, finding, advice)
 
 
 def draw(numbers: dict[str, Any]) -> Figure:
@@ -164,6 +168,13 @@ CLAIM = Claim(
     sentence="Decay times the learning rate is weak during warmup; a delayed start can "
     "be compensated by a larger λ.",
     comparisons=2 * len(STARTS),
+    settings={
+        "peak_learning_rate": PEAK,
+        "weight_decay": LAMBDA,
+        "batch": BATCH,
+        "layers": LAYERS,
+        "starts": STARTS,
+    },
     run=run,
     judge=judge,
     draw=draw,

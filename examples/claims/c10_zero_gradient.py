@@ -110,19 +110,23 @@ def judge(numbers: dict[str, Any]) -> Verdict:
     )
     overshoot = max(v["overshoot"] for v in coupled.values())
     kept = [k for k, done in zeroed.items() if not done]
+    estimate = (
+        f"AdamW from cold moments follows (1 − ηλ)^t to {cold_error:.1e}; the steps of "
+        f"Adam + L2 differ by up to a factor of {max(spread.values()):.3g}; "
+        f"{sum(zeroed.values())} of {len(zeroed)} small weights are zeroed in one step."
+    )
     finding = (
-        f"AdamW from cold moments follows (1 − ηλ)^t to {cold_error:.1e}. Adam + L2 "
-        f"walks towards zero in steps of, in units of η, {steps}. It passes zero and "
-        f"swings as far as {overshoot:.1f} η beyond it. In one step "
-        f"{len(zeroed) - len(kept)} of {len(zeroed)} small weights are zeroed, that of "
-        "η itself; smaller ones change their sign."
+        f"Adam + L2 walks towards zero in steps of, in units of η, {steps}. It passes "
+        f"zero and swings as far as {overshoot:.1f} η beyond it. In one step a weight "
+        f"of η itself is zeroed; smaller ones, {len(kept)} of {len(zeroed)}, change "
+        "their sign."
     )
     advice = (
         "Without gradient, decoupled decay is a half-life. L2 inside Adam is a walk "
         "whose speed is the learning rate and not λ: it takes a weight to zero within "
         "some θ/η steps, however small λ is. Rarely used weights feel it first."
     )
-    return Verdict(outcome, finding, advice)
+    return Verdict(outcome, estimate, finding, advice)
 
 
 def draw(numbers: dict[str, Any]) -> Figure:
@@ -157,6 +161,13 @@ CLAIM = Claim(
     "towards zero whatever the size of the weight, and weights smaller than η are "
     "zeroed in one step.",
     comparisons=3,
+    settings={
+        "learning_rate": ETA,
+        "weight_decay": LAMBDA,
+        "gradient": GRADIENT,
+        "start": START,
+        "small": SMALL,
+    },
     run=run,
     judge=judge,
     draw=draw,

@@ -111,10 +111,12 @@ def judge(numbers: dict[str, Any]) -> Verdict:
     speeds = -np.diff(starts, axis=1).mean(1) / ETA
     linear = bool(np.ptp(speeds) < 0.2 and abs(speeds.mean() - 1) < 0.3)
     outcome = outcome_of((lasso_wins > ridge_wins, linear))
+    estimate = (
+        f"Nearer to ridge at the same λ in {ridge_wins}, to the lasso path in "
+        f"{lasso_wins} of {len(gaps)} λ: relative distance "
+        f"{interval(to_ridge.mean(1))} against {interval(to_lasso.mean(1))}."
+    )
     finding = (
-        f"The solution is nearer to ridge at the same λ in {ridge_wins}, nearer to the "
-        f"lasso path in {lasso_wins} of {len(gaps)} λ (relative distance "
-        f"{interval(to_ridge.mean(1))} against {interval(to_lasso.mean(1))}); "
         f"{np.mean(numbers['zeros']):.1%} of the weights are zero. Weights without "
         f"gradient start to fall by {speeds.min():.2f} to {speeds.max():.2f} η per "
         f"step at λ from {LAMBDAS[0]:g} to {LAMBDAS[-1]:g}"
@@ -125,7 +127,7 @@ def judge(numbers: dict[str, Any]) -> Verdict:
         "L1: a weight without gradient of its own moves at the speed of the learning "
         "rate. Do not expect sparsity from it."
     )
-    return Verdict(outcome, finding, advice)
+    return Verdict(outcome, estimate, finding, advice)
 
 
 def draw(numbers: dict[str, Any]) -> Figure:
@@ -155,6 +157,13 @@ CLAIM = Claim(
     title="Closer to L1 than L2",
     sentence="Adam + L2 acts like an L1 penalty.",
     comparisons=len(LAMBDAS),
+    settings={
+        "learning_rate": ETA,
+        "weight_decays": LAMBDAS,
+        "scales": SCALES.tolist(),
+        "examples": COUNT,
+        "batch": BATCH,
+    },
     run=run,
     judge=judge,
     draw=draw,

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from examples.claims import __main__ as command
+from examples.claims import _protocols
 from examples.claims._all import CLAIMS
 from examples.claims._claim import HOLDS, HOLDS_WHEN, NOT_SUPPORTED
+from examples.claims._protocols import Arm
 from examples.claims._records import make
 from examples.claims._statistics import interval, paired, slope
 
@@ -214,6 +216,20 @@ def test_intervals():
     assert slope(x, x**-0.5).mean == pytest.approx(-0.5)
 
 
+def test_three_protocols():
+    # Two λ, two seeds. The first method is worse at each λ, and better at its own best.
+    first = Arm(valid=[[1.0, 1.0], [2.0, 2.0]], measure=[[3.0, 3.1], [5.0, 5.3]])
+    second = Arm(valid=[[2.4, 2.4], [1.2, 1.2]], measure=[[1.0, 1.2], [4.0, 4.0]])
+    same = _protocols.at_same_weight_decay(first, second)
+    assert [gap.mean for gap in same] == pytest.approx([1.95, 1.15])
+    assert _protocols.best(first.valid) == 0 and _protocols.best(second.valid) == 1
+    assert _protocols.at_own_best(first, second).mean == pytest.approx(-0.95)
+    # Both reach 1.2; the second's λ of lowest measure has twice that.
+    gaps = [gap.mean for gap in _protocols.along_frontier(first, second)]
+    assert gaps == pytest.approx([-0.95] * 4 + [1.95])
+    assert _protocols.BUDGETS[-1] == 2
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CLAIMS)
 def test_a_run_repeats(name, tmp_path):
@@ -253,6 +269,11 @@ def test_the_command_line(tmp_path, capsys):
     assert command.main(["run", "C10", *arguments]) == 0
     assert "NOT SUPPORTED" in capsys.readouterr().out
     assert command.main(["run", "C10", "--again", *arguments]) == 0
+    assert json.loads(path.read_text())["numbers"] == record["numbers"]
+    # But what was run with other settings is.
+    changed["settings"]["learning_rate"] = 1.0
+    path.write_text(json.dumps(changed))
+    assert command.main(["run", "C10", *arguments]) == 0
     assert json.loads(path.read_text())["numbers"] == record["numbers"]
     capsys.readouterr()
     assert command.main(["report", *arguments]) == 0
