@@ -103,6 +103,27 @@ def recurrence(slopes, error=1e-15):
     return {"seeds": 10, "steps": 1, "pull": pull, "errors": [error] * len(LENGTHS)}
 
 
+def normalisation(cosine, ratio, radial):
+    from examples.claims.c06_normalisation import MOMENTA, NAMES, WALKS
+
+    def measured(value):
+        return {"late": (value * (1 + SEEDS)).tolist(), "way": [1.0], "every": 1}
+
+    layer = {
+        "cosine": measured(cosine),
+        "rms": measured(ratio),
+        "rotation": measured(ratio),
+        "radial": measured(radial),
+    }
+    walk = {key: (1 + SEEDS).tolist() for key in ("rms", "rotation")}
+    return {
+        "seeds": 10,
+        "steps": 1,
+        "walks": dict.fromkeys(WALKS, walk),
+        "networks": {name: dict.fromkeys(NAMES, layer) for name in MOMENTA},
+    }
+
+
 def penalty(to_ridge, to_lasso, speed):
     from examples.claims.c13_l1_or_l2 import ETA, LAMBDAS
 
@@ -179,6 +200,10 @@ SYNTHETIC = [
     ("C5", recurrence((-1, 0, 0)), HOLDS_WHEN),
     ("C5", recurrence((0, 0, 0)), NOT_SUPPORTED),
     ("C5", recurrence((-1, -0.5, 0.5), error=0.1), NOT_SUPPORTED),
+    ("C6", normalisation(1e-5, 1.0, 0.01), HOLDS),
+    ("C6", normalisation(1e-5, 1.0, 0.9), HOLDS_WHEN),
+    ("C6", normalisation(1e-5, 1.3, 0.9), HOLDS_WHEN),
+    ("C6", normalisation(0.4, 1.3, 0.9), NOT_SUPPORTED),
     ("C8", delay((0, 0, 0)), HOLDS),
     ("C8", delay((0, 0, 0.1)), HOLDS_WHEN),
     ("C8", delay((0.1, 0.1, 0.1)), NOT_SUPPORTED),
