@@ -8,6 +8,7 @@ from examples.claims import (
     c05_recurrence,
     c06_normalisation,
     c08_warmup_and_delay,
+    c09_worked_examples,
     c10_zero_gradient,
     c13_l1_or_l2,
 )
@@ -22,6 +23,7 @@ CLAIMS = {
         c05_recurrence,
         c06_normalisation,
         c08_warmup_and_delay,
+        c09_worked_examples,
         c10_zero_gradient,
         c13_l1_or_l2,
     )

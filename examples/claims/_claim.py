@@ -53,6 +53,7 @@ class Claim:
         progress.
       judge: the verdict.
       draw: a matplotlib figure.
+      table: rows for the report, the head first, where single numbers matter.
     """
 
     name: str
@@ -63,3 +64,4 @@ class Claim:
     run: Callable[[Size, Callable[[str], None]], dict[str, Any]]
     judge: Callable[[dict[str, Any]], Verdict]
     draw: Callable[[dict[str, Any]], Any]
+    table: Callable[[dict[str, Any]], list[list[str]]] | None = None

@@ -34,48 +34,75 @@ def write(claims: list[Claim], records: dict[str, Any], folder: pathlib.Path) ->
 
 
 def to_markdown(verdicts: list[tuple[Claim, Verdict]], records: dict[str, Any]) -> str:
-    """Return the table of verdicts."""
-    head = ("claim", "what is claimed", "verdict", "what decides", "figure")
-    lines = [f"| {' | '.join(head)} |", "|---|---|---|---|---|"]
+    """Return the table of verdicts, and what claims have of tables of their own."""
+    rows = [["claim", "what is claimed", "verdict", "what decides", "figure"]]
     for claim, verdict in verdicts:
         size = records[claim.name]["size"]
         picture = _records.path_of(claim, size, pathlib.Path()).with_suffix(".png")
-        cells = (
-            f"{claim.name} {claim.title} ({size})",
-            claim.sentence,
-            f"**{verdict.outcome}**",
-            verdict.estimate,
-            f"[figure]({picture})",
+        rows.append(
+            [
+                f"{claim.name} {claim.title} ({size})",
+                claim.sentence,
+                f"**{verdict.outcome}**",
+                verdict.estimate,
+                f"[figure]({picture})",
+            ]
         )
-        lines.append(
-            "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-        )
-    return "\n".join(lines) + "\n"
+    parts = [_markdown_table(rows)]
+    for claim, _ in verdicts:
+        if claim.table is not None:
+            table = claim.table(records[claim.name]["numbers"])
+            parts.append(f"## {claim.name} {claim.title}\n\n{_markdown_table(table)}")
+    return "\n".join(parts)
+
+
+def _markdown_table(rows: list[list[str]]) -> str:
+    head, *rest = [
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
+        for row in rows
+    ]
+    return "\n".join([head, "|---" * len(rows[0]) + "|", *rest]) + "\n"
 
 
 def to_html(verdicts: list[tuple[Claim, Verdict]], records: dict[str, Any]) -> str:
     """Return the page, its figures inside."""
+    rows = [["claim", "verdict", "what decides"]]
     parts = [
         f"<!doctype html><html lang=en><meta charset=utf-8><title>Claims about weight "
         f"decay</title><style>{_STYLE}</style><h1>Claims about weight decay</h1>",
-        "<table><tr><th>claim<th>verdict<th>what decides</tr>",
     ]
-    parts += [
-        f'<tr><td><a href="#{claim.name}">{claim.name} {html.escape(claim.title)}</a>'
-        f"<td>{html.escape(verdict.outcome)}<td>{html.escape(verdict.estimate)}</tr>"
+    rows += [
+        [
+            f'<a href="#{claim.name}">{claim.name} {html.escape(claim.title)}</a>',
+            html.escape(verdict.outcome),
+            html.escape(verdict.estimate),
+        ]
         for claim, verdict in verdicts
     ]
-    parts.append("</table>")
+    parts.append(_html_table(rows))
     parts += [
         _section(claim, verdict, records[claim.name]) for claim, verdict in verdicts
     ]
     return "\n".join(parts) + "\n"
 
 
+def _html_table(rows: list[list[str]]) -> str:
+    """Return a table of cells that are HTML already, the head first."""
+    lines = [
+        "<tr>" + "".join(f"<{kind}>{cell}</{kind}>" for cell in row) + "</tr>"
+        for kind, row in zip(["th"] + ["td"] * len(rows), rows, strict=False)
+    ]
+    return f"<table>{''.join(lines)}</table>"
+
+
 def _section(claim: Claim, verdict: Verdict, record: dict[str, Any]) -> str:
     file = io.BytesIO()
     claim.draw(record["numbers"]).savefig(file, format="png", dpi=110)
     picture = base64.b64encode(file.getvalue()).decode()
+    table = ""
+    if claim.table is not None:
+        rows = claim.table(record["numbers"])
+        table = _html_table([[html.escape(cell) for cell in row] for row in rows])
     versions = ", ".join(f"{name} {v}" for name, v in record["versions"].items())
     return (
         f'<h2 id="{claim.name}">{claim.name}. {html.escape(claim.title)}</h2>'
@@ -84,7 +111,7 @@ def _section(claim: Claim, verdict: Verdict, record: dict[str, Any]) -> str:
         f"{html.escape(verdict.estimate)}<p>{html.escape(verdict.finding)}"
         f"<p><b>What to do.</b> {html.escape(verdict.advice)}"
         f'<p><img alt="Figure of {claim.name}: {html.escape(claim.title)}" '
-        f'src="data:image/png;base64,{picture}">'
+        f'src="data:image/png;base64,{picture}">{table}'
         f"<p><small>Size {record['size']}, {record['seconds']} s, {claim.comparisons} "
         f"comparisons; {html.escape(versions)}.</small>"
     )
