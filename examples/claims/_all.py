@@ -10,6 +10,7 @@ from examples.claims import (
     c08_warmup_and_delay,
     c09_worked_examples,
     c10_zero_gradient,
+    c11_rare_tokens,
     c13_l1_or_l2,
 )
 
@@ -25,6 +26,7 @@ CLAIMS = {
         c08_warmup_and_delay,
         c09_worked_examples,
         c10_zero_gradient,
+        c11_rare_tokens,
         c13_l1_or_l2,
     )
 }

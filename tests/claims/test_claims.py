@@ -135,6 +135,39 @@ def worked(error, spread):
     return {"true": true, "error": dict.fromkeys(true, error)}
 
 
+def rare(eaten, parts):
+    """Return a record of C11; ``parts``: β₂, biases and norms, embeddings."""
+    from examples.claims.c11_rare_tokens import ARMS, EVERY, LAMBDAS, SECOND
+
+    second, biases, embeddings = parts
+    shape = (len(LAMBDAS), len(SEEDS))
+
+    def arm(extra, noise, error=0.0, slope=0.0):
+        return {
+            "valid": (1 + np.abs(np.arange(len(LAMBDAS)) - 2.0))[:, None]
+            * np.ones(shape),
+            "test": 1 + extra + np.broadcast_to(noise, shape),
+            "error": 0.5 + error + np.broadcast_to(noise, shape),
+            "slope": slope + np.broadcast_to(noise, shape),
+            "norms": np.ones((len(LAMBDAS), 120)),
+        }
+
+    arms = {}
+    for at, b2 in enumerate(SECOND):
+        error = at * second
+        arms[f"AdamW, β₂ = {b2}"] = arm(0.0, (1 + at) * SEEDS, error)
+        arms[f"Adam + L2, β₂ = {b2}"] = arm(0.0, -SEEDS, error + eaten, eaten)
+    _, _, *names = ARMS
+    for name, extra in zip(names, (biases, embeddings), strict=True):
+        arms[f"{name}, β₂ = {SECOND[0]}"] = arm(extra, -SEEDS)
+    lists = {
+        name: {key: value.tolist() for key, value in measured.items()}
+        for name, measured in arms.items()
+    }
+    moved = np.ones((len(SECOND), len(EVERY))).tolist()
+    return {"seeds": 10, "steps": 1, "arms": lists, "moved": moved}
+
+
 def penalty(to_ridge, to_lasso, speed):
     from examples.claims.c13_l1_or_l2 import ETA, LAMBDAS
 
@@ -225,6 +258,10 @@ SYNTHETIC = [
     ("C10", zero_gradient(1e-13, 0.99, 0.0), HOLDS),
     ("C10", zero_gradient(1e-13, 0.3, -1e-4), HOLDS_WHEN),
     ("C10", zero_gradient(1e-2, 0.3, -1e-4), NOT_SUPPORTED),
+    ("C11", rare(0.1, (0.1, 0.1, 0.1)), HOLDS),
+    ("C11", rare(0.1, (-0.1, 0.1, 0.1)), HOLDS_WHEN),
+    ("C11", rare(0.0, (0.0, 0.0, 0.1)), HOLDS_WHEN),
+    ("C11", rare(-0.1, (-0.1, -0.1, -0.1)), NOT_SUPPORTED),
     ("C13", penalty(0.2, 0.1, 1.0), HOLDS),
     ("C13", penalty(0.1, 0.2, 1.0), HOLDS_WHEN),
     ("C13", penalty(0.1, 0.2, 0.1), NOT_SUPPORTED),
