@@ -1,5 +1,6 @@
 """Intervals over paired seeds."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,6 +42,13 @@ def interval(values: Any) -> Interval:
 def paired(first: Any, second: Any) -> Interval:
     """Return the interval of ``first − second``, seed by seed."""
     return interval(np.asarray(first, np.float64) - np.asarray(second, np.float64))
+
+
+def signs(found: Iterable[Interval]) -> str:
+    """Return how many intervals lie below and above zero."""
+    found = list(found)
+    low, high = sum(x.high < 0 for x in found), sum(x.low > 0 for x in found)
+    return f"lower in {low} and higher in {high} of {len(found)}"
 
 
 def slope(x: Any, y: Any) -> Interval:

@@ -8,7 +8,7 @@ gradients. Adam + L2 against AdamW at the same λ, each at its own best, and ove
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -21,7 +21,7 @@ import optaxwd
 from examples.claims import _protocols
 from examples.claims._claim import Claim, Size, Verdict, outcome_of
 from examples.claims._protocols import BUDGETS, Arm
-from examples.claims._statistics import Interval, paired
+from examples.claims._statistics import paired, signs
 
 ETA, BATCH, TRAIN, TEST = 1e-2, 32, 200, 2000
 ALPHAS = (0.1, 0.3, 1.0, 3.0, 10.0)
@@ -179,15 +179,15 @@ def judge(numbers: dict[str, Any]) -> Verdict:
     widest = max(best, key=lambda row: abs(row["error"].mean))
     estimate = (
         "Error out of distribution, AdamW − Adam + L2, each at its own best λ: "
-        f"{_signs(row['error'] for row in best)}; at most {widest['error']} "
+        f"{signs(row['error'] for row in best)}; at most {widest['error']} "
         f"({widest['setting']})."
     )
     largest = max(same, key=lambda row: abs(row["accuracy"].mean))
     finding = (
         "AdamW's spurious share, at those λ, is "
-        f"{_signs(row['share'] for row in best)}. Along the frontier, at the best λ "
+        f"{signs(row['share'] for row in best)}. Along the frontier, at the best λ "
         "within a loss in distribution, its error is "
-        f"{_signs(gap for row in best for gap in row['frontier'])}. At the same λ the "
+        f"{signs(gap for row in best for gap in row['frontier'])}. At the same λ the "
         f"accuracies are up to {abs(largest['accuracy'].mean):.3f} apart (λ = "
         f"{largest['weight_decay']:.3g}, α = {largest['alpha']:g}), because L2 is then "
         "another amount of decay: "
@@ -200,13 +200,6 @@ def judge(numbers: dict[str, Any]) -> Verdict:
         "decay replaces data in which it fails."
     )
     return Verdict(outcome, estimate, finding, advice)
-
-
-def _signs(found: Iterable[Interval]) -> str:
-    """Return how many intervals lie below and above zero."""
-    found = list(found)
-    low, high = sum(x.high < 0 for x in found), sum(x.low > 0 for x in found)
-    return f"lower in {low} and higher in {high} of {len(found)}"
 
 
 def _count(rows: list[dict[str, Any]], larger: bool) -> str:

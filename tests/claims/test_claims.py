@@ -3,11 +3,12 @@
 import copy
 import json
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from examples.claims import __main__ as command
-from examples.claims import _protocols
+from examples.claims import _protocols, c07_quantisation
 from examples.claims._all import CLAIMS
 from examples.claims._claim import HOLDS, HOLDS_WHEN, NOT_SUPPORTED
 from examples.claims._protocols import Arm
@@ -184,6 +185,38 @@ def penalty(to_ridge, to_lasso, speed):
     }
 
 
+def quantisation(gaps, at_large_weight_decay=0.0):
+    """Return a record of C7 in which AdamW loses ``gaps`` more, by bit width.
+
+    The best λ of Adam + L2 is the third, that of AdamW the sixth; up to two λ further
+    either loss stays within the budgets. At those two Adam + L2 loses
+    ``at_large_weight_decay`` more.
+    """
+    from examples.claims.c07_quantisation import BITS, LAMBDAS
+
+    order = np.arange(len(LAMBDAS))
+    flat = np.ones((len(LAMBDAS), 1))
+
+    def arm(best, noise, rises):
+        test = 0.1 * 1.2 ** np.abs(order - best)[:, None] + 0.01 * SEEDS
+        quantised = [test + rise + noise for rise in rises]
+        return {
+            "valid": test.tolist(),
+            "test": test.tolist(),
+            "errors": (20 * flat + np.round(1e3 * SEEDS)).tolist(),
+            "quantised_valid": np.asarray(quantised).tolist(),
+            "quantised_test": np.asarray(quantised).tolist(),
+            "distance": [(0.25 * flat + SEEDS).tolist()] * len(BITS),
+        }
+
+    heavy = ((order == 3) | (order == 4))[:, None] * at_large_weight_decay
+    arms = {
+        "AdamW": arm(5, 0.1 * SEEDS, [0.2 + gap * flat for gap in gaps]),
+        "Adam + L2": arm(2, 0.1 * SEEDS[::-1], [0.2 + heavy for _ in BITS]),
+    }
+    return {"seeds": len(SEEDS), "steps": 1, "arms": arms}
+
+
 def delay(harm, arithmetic=0.2):
     from examples.claims.c08_warmup_and_delay import STARTS
 
@@ -248,6 +281,11 @@ SYNTHETIC = [
     ("C6", normalisation(1e-5, 1.0, 0.9), HOLDS_WHEN),
     ("C6", normalisation(1e-5, 1.3, 0.9), HOLDS_WHEN),
     ("C6", normalisation(0.4, 1.3, 0.9), NOT_SUPPORTED),
+    ("C7", quantisation([-0.1] * 4), HOLDS),
+    ("C7", quantisation([0, 0, 0, -0.1]), HOLDS_WHEN),
+    ("C7", quantisation([0, 0, 0, 0.1]), NOT_SUPPORTED),
+    # Less at its own best λ, but more along the frontier.
+    ("C7", quantisation([-0.1] * 4, at_large_weight_decay=-0.2), NOT_SUPPORTED),
     ("C8", delay((0, 0, 0)), HOLDS),
     ("C8", delay((0, 0, 0.1)), HOLDS_WHEN),
     ("C8", delay((0.1, 0.1, 0.1)), NOT_SUPPORTED),
@@ -304,6 +342,18 @@ def test_three_protocols():
     gaps = [gap.mean for gap in _protocols.along_frontier(first, second)]
     assert gaps == pytest.approx([-0.95] * 4 + [1.95])
     assert _protocols.BUDGETS[-1] == 2
+
+
+def test_C7_quantises_and_reads_between_weight_decays():
+    points, distances = c07_quantisation.quantise(jnp.array([3.0, 1.4, -0.6]), 3)
+    np.testing.assert_allclose(points, [3, 1, -1])
+    np.testing.assert_allclose(distances, [0, 0.4, 0.4], atol=1e-6)
+    zeros = c07_quantisation.quantise(jnp.zeros(3), 3)
+    np.testing.assert_array_equal(zeros, np.zeros((2, 3)))
+    # The best λ is the second; the loss is √2 times the third's.
+    arm = {"valid": [[2.0], [1.0], [2.0], [4.0]], "test": np.zeros((4, 1))}
+    arm["quantised_test"] = [[[9.0], [1.0], [3.0], [5.0]]]
+    assert c07_quantisation.under_heavy_decay(arm, 0, 8**0.5) == pytest.approx([4.0])
 
 
 @pytest.mark.slow
