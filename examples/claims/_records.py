@@ -40,10 +40,16 @@ def make(
 
 
 def read(claim: Claim, size: Size, folder: pathlib.Path) -> dict[str, Any] | None:
-    """Return the record of an experiment, ``None`` if none has the present settings."""
+    """Return the record of an experiment, ``None`` if there is none of this library.
+
+    Nor if the settings have changed since.
+    """
     path = path_of(claim, size, folder)
     if not path.exists():
         return None
     record = json.loads(path.read_text())
-    present = json.loads(json.dumps(claim.settings))
-    return record if record["settings"] == present else None
+    same_library = record["versions"]["optaxwd"] == importlib.metadata.version(
+        "optaxwd"
+    )
+    same_settings = record["settings"] == json.loads(json.dumps(claim.settings))
+    return record if same_library and same_settings else None

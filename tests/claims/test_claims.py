@@ -69,10 +69,11 @@ def sgd(plain, momentum):
     relative |= {f"{name}, λ/(1 − μ)": momentum / 100 for name in names}
     scatter = 1 + SEEDS
     return {
-        "steps": 9,
+        "steps": 200,
+        "every": 1,
         "seeds": 10,
         "relative": {
-            name: {"final": (value * scatter).tolist(), "way": [value], "every": 1}
+            name: {"final": (value * scatter).tolist(), "way": [value] * 200}
             for name, value in relative.items()
         },
     }
