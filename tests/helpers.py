@@ -2,6 +2,8 @@
 
 import contextlib
 import importlib.metadata
+import re
+import textwrap
 
 import jax
 import jax.numpy as jnp
@@ -98,3 +100,13 @@ def run(optimizer, params, gradients):
 
     carry = (params, optimizer.init(params))
     return jax.lax.scan(step, carry, gradients)[0][0]
+
+
+def run_python_blocks(markdown):
+    """Run the Python code of a page, block after block, and return its names."""
+    blocks = re.findall(r"^ *```python\n(.*?)```", markdown, re.DOTALL | re.MULTILINE)
+    assert blocks
+    names = {}
+    for block in blocks:
+        exec(compile(textwrap.dedent(block), markdown.split("\n")[0], "exec"), names)
+    return names

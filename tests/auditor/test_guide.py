@@ -7,6 +7,7 @@ import sys
 
 import optax
 import pytest
+from helpers import run_python_blocks
 
 from optaxwd.auditor import CODES, SEVERITIES
 from optaxwd.auditor._laws import COUPLINGS
@@ -17,10 +18,7 @@ TABLE = ROOT / "docs" / "what_optax_does.md"
 
 
 def test_its_code_runs():
-    names = {}
-    for block in re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL):
-        exec(compile(block, "auditor.md", "exec"), names)
-    names["test_weight_decay"]()
+    run_python_blocks(GUIDE)["test_weight_decay"]()
 
 
 def test_it_names_every_law_and_every_finding():

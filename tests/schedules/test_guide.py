@@ -3,6 +3,8 @@
 import pathlib
 import re
 
+from helpers import run_python_blocks
+
 import optaxwd
 from optaxwd.schedules._conventions import CONVENTIONS
 
@@ -11,11 +13,7 @@ GUIDE = pathlib.Path(__file__).parents[2] / "docs" / "planning.md"
 
 def test_its_code_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names = {}
-    blocks = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
-    assert len(blocks) == 5
-    for block in blocks:
-        exec(compile(block, GUIDE.name, "exec"), names)
+    run_python_blocks(GUIDE.read_text())
     assert (tmp_path / "plan.png").exists()
 
 
