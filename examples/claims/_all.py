@@ -12,6 +12,7 @@ from examples.claims import (
     c09_worked_examples,
     c10_zero_gradient,
     c11_rare_tokens,
+    c12_dropout_fine_tuning_adapters,
     c13_l1_or_l2,
 )
 
@@ -29,6 +30,7 @@ CLAIMS = {
         c09_worked_examples,
         c10_zero_gradient,
         c11_rare_tokens,
+        c12_dropout_fine_tuning_adapters,
         c13_l1_or_l2,
     )
 }

@@ -260,6 +260,48 @@ def zero_gradient(error, smallest, after):
     }
 
 
+def few_labels(both, loss, changed=0, norm=-0.1):
+    """Return a record of C12.
+
+    Dropout and λ gain 0.1 each, and ``both`` comes on top where they meet; with λ the
+    loss after fine-tuning changes by ``loss`` and the norm of adapters by ``norm``.
+    """
+    from examples.claims.c12_dropout_fine_tuning_adapters import (
+        ARMS,
+        DECAYS,
+        DROPOUT,
+        LAMBDAS,
+        RATES,
+    )
+
+    decay, dropout = np.arange(len(DECAYS)) == 2, np.arange(len(DROPOUT)) == 2
+    gain = both * np.outer(decay, dropout) - 0.1 * (decay[:, None] + 0.5 * dropout)
+    scatter = np.concatenate([SEEDS, SEEDS])
+    grid = (1 + gain)[:, :, None, None] * np.ones((1, 1, 3, 1)) * (1 + scatter)
+    some = np.array([weight_decay > 0 for weight_decay in LAMBDAS])
+
+    def row(start, change):
+        means = (start + change * some)[:, None, None]
+        return (means * (1 + SEEDS) * np.ones((1, 3 * len(RATES), 1))).tolist()
+
+    arm = {
+        "valid": row(1, loss),
+        "loss": row(1, loss),
+        "accuracy": row(0.5, 0),
+        "changed": row(changed, 0),
+        "left": row(1, 0),
+        "upright": row(1, 0),
+        "adapters": row(1, norm),
+    }
+    return {
+        "seeds": 10,
+        "steps": [2, 4, 6],
+        "dropout": {"valid": grid.tolist(), "loss": grid.tolist()},
+        "settings": [[rate, steps] for rate in RATES for steps in (1, 2, 3)],
+        "tuning": dict.fromkeys(ARMS, arm),
+    }
+
+
 SYNTHETIC = [
     ("C1", spurious([0.1] * 5), HOLDS),
     ("C1", spurious([0.1, 0, 0, 0, 0]), HOLDS_WHEN),
@@ -301,6 +343,11 @@ SYNTHETIC = [
     ("C11", rare(0.1, (-0.1, 0.1, 0.1)), HOLDS_WHEN),
     ("C11", rare(0.0, (0.0, 0.0, 0.1)), HOLDS_WHEN),
     ("C11", rare(-0.1, (-0.1, -0.1, -0.1)), NOT_SUPPORTED),
+    ("C12", few_labels(0.0, -0.1), HOLDS),
+    ("C12", few_labels(0.3, -0.1), HOLDS_WHEN),
+    ("C12", few_labels(0.0, -0.1, changed=1), HOLDS_WHEN),
+    ("C12", few_labels(0.3, 0.1, changed=1), NOT_SUPPORTED),
+    ("C12", few_labels(0.3, 0.1, norm=0.0), NOT_SUPPORTED),
     ("C13", penalty(0.2, 0.1, 1.0), HOLDS),
     ("C13", penalty(0.1, 0.2, 1.0), HOLDS_WHEN),
     ("C13", penalty(0.1, 0.2, 0.1), NOT_SUPPORTED),
