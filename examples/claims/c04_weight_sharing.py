@@ -29,48 +29,47 @@ SEEDS = {"smoke": 2, "quick": 10, "full": 40}
 STEPS = {"smoke": 50, "quick": 600, "full": 2000}
 
 
-def patches(images, stride):
-    """Return what the kernel sees, ``[n, positions, 9]``.
-
-    Every stride-th position, the middle one if there is but one: the corners of these
-    images are dark, and a kernel that sees a corner alone gets hardly a gradient.
-    """
-    first = stride // 2
+def patches(images):
+    """Return what the kernel sees at each of the 64 positions, ``[n, 64, 9]``."""
     padded = jnp.pad(images.reshape(-1, 8, 8), ((0, 0), (1, 1), (1, 1)))
-
-    def shifted(*offsets):
-        rows, columns = (slice(first + k, first + k + 8, stride) for k in offsets)
-        return padded[:, rows, columns].reshape(len(images), -1)
-
-    return jnp.stack([shifted(i, j) for i in range(3) for j in range(3)], -1)
+    shifted = [padded[:, i : i + 8, j : j + 8] for i in range(3) for j in range(3)]
+    return jnp.stack(shifted, -1).reshape(len(images), 64, 9)
 
 
-def init(key, positions, head):
+def positions(stride):
+    """Return which positions a kernel with ``stride`` is used at, 0 or 1, ``[64]``.
+
+    The middle one if there is but one: the corners of these images are dark, and a
+    kernel that sees a corner alone gets hardly a gradient.
+    """
+    used = np.arange(8) % stride == stride // 2
+    return np.outer(used, used).ravel().astype(np.float32)
+
+
+def init(key, flatten, count):
     """Return a 3×3 kernel, the same for all strides, and a head for its outputs."""
     first, second = jax.random.split(key)
-    inputs = CHANNELS * (positions if head == "flatten" else 1)
+    head = jax.random.normal(second, (CHANNELS * (64 if flatten else 1), 10))
     return {
         "kernel": jax.random.normal(first, (9, CHANNELS)) / 3,
-        "head": jax.random.normal(second, (inputs, 10)) / inputs**0.5,
+        "head": head / (CHANNELS * (count if flatten else 1)) ** 0.5,
     }
 
 
-def logits(params, seen, head):
-    """Return ``[batch, 10]``: convolution, ReLU, pooling, head."""
-    features = jax.nn.relu(seen @ params["kernel"])
-    if head == "flatten":
-        return features.reshape(len(seen), -1) @ params["head"]
-    pool = jnp.sum if head == "sum" else jnp.mean
-    return pool(features, 1) @ params["head"]
+def logits(params, seen, weights, flatten):
+    """Return ``[batch, 10]``: convolution, ReLU, positions weighted, head."""
+    features = jax.nn.relu(seen @ params["kernel"]) * weights[:, None]
+    features = features.reshape(len(seen), -1) if flatten else features.sum(1)
+    return features @ params["head"]
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def network(head, steps, keys, data):
+def network(flatten, steps, weights, keys, data):
     """Return the typical pull on the kernel, one per seed."""
 
     def loss(params, key):
         drawn = _digits.batch(key, data, 16)
-        found = logits(params, drawn.images, head)
+        found = logits(params, drawn.images, weights, flatten)
         losses = optax.softmax_cross_entropy_with_integer_labels(found, drawn.labels)
         return losses.mean()
 
@@ -78,7 +77,7 @@ def network(head, steps, keys, data):
         first, rest = jax.random.split(key)
         found = _pull.measure(
             loss,
-            init(first, data.images.shape[1], head),
+            init(first, flatten, (weights > 0).sum()),
             rest,
             steps=steps,
             learning_rate=ETA,
@@ -90,15 +89,13 @@ def network(head, steps, keys, data):
     return jax.vmap(one)(keys)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def made_up(kind, positions, steps, keys):
+@functools.partial(jax.jit, static_argnums=0)
+def made_up(steps, weights, aligned, keys):
     """Return the typical pull on weights that get Gaussian gradients by position."""
-    shape = (CHANNELS,) if kind.startswith("aligned") else (positions, CHANNELS)
 
     def loss(theta, key):
-        grads = jax.random.normal(key, shape)
-        grads = positions * grads if kind.startswith("aligned") else grads.sum(0)
-        return theta @ (grads / positions if kind.endswith("averaged") else grads)
+        grads = jax.random.normal(key, (64, CHANNELS))
+        return theta @ (weights @ jnp.where(aligned, grads[:1], grads))
 
     def one(key):
         found = _pull.measure(
@@ -118,19 +115,22 @@ def run(size: Size, progress: Callable[[str], None]) -> dict[str, Any]:
     """Measure the pull under every head, and for made-up gradients."""
     keys, steps = jax.random.split(jax.random.key(0), SEEDS[size]), STEPS[size]
     data, _, _ = _digits.load(train_size=800)
-    views = [data._replace(images=patches(data.images, stride)) for stride in STRIDES]
+    data = data._replace(images=patches(data.images))
+    used = [positions(stride) for stride in STRIDES]
+    averaged = [weights / weights.sum() for weights in used]
     pulls = {}
     for head in HEADS:
         progress(head)
         pulls[head] = [
-            np.asarray(network(head, steps, keys, view), float).tolist()
-            for view in views
+            np.asarray(network(head == "flatten", steps, w, keys, data), float).tolist()
+            for w in (averaged if head == "mean" else used)
         ]
     for kind in GRADIENTS:
         progress(kind)
+        aligned = kind.startswith("aligned")
         pulls[kind] = [
-            np.asarray(made_up(kind, count, steps, keys), float).tolist()
-            for count in POSITIONS
+            np.asarray(made_up(steps, w, aligned, keys), float).tolist()
+            for w in (averaged if kind.endswith("averaged") else used)
         ]
     return {"seeds": len(keys), "steps": steps, "positions": POSITIONS, "pull": pulls}
 

@@ -38,9 +38,20 @@ def init(key):
     }
 
 
-def loss(params, key, length, kind):
-    """Return the loss of following a leaky sum of noise."""
-    inputs = jax.random.normal(key, (length, BATCH))
+def weights(length, kind):
+    """Return what each step counts in the loss, ``[max(LENGTHS)]``."""
+    steps = np.arange(max(LENGTHS))
+    shares = {
+        "sum": steps < length,
+        "mean": (steps < length) / length,
+        "last": steps == length - 1,
+    }
+    return shares[kind].astype(np.float32)
+
+
+def loss(params, key, weights):
+    """Return the loss of following a leaky sum of noise; later steps count nothing."""
+    inputs = jax.random.normal(key, (len(weights), BATCH))
 
     def step(carry, x):
         hidden, target = carry
@@ -50,18 +61,17 @@ def loss(params, key, length, kind):
         return (hidden, target), error
 
     carry = (jnp.zeros((BATCH, UNITS)), jnp.zeros(BATCH))
-    errors = jax.lax.scan(step, carry, inputs)[1]
-    return {"sum": jnp.sum, "mean": jnp.mean, "last": lambda e: e[-1]}[kind](errors)
+    return weights @ jax.lax.scan(step, carry, inputs)[1]
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def pulls(length, kind, steps, keys):
+@functools.partial(jax.jit, static_argnums=0)
+def pulls(steps, weights, keys):
     """Return the typical pull on the recurrent weights, one per seed."""
 
     def one(key):
         first, rest = jax.random.split(key)
         found = _pull.measure(
-            lambda params, key: loss(params, key, length, kind),
+            lambda params, key: loss(params, key, weights),
             init(first),
             rest,
             steps=steps,
@@ -73,21 +83,23 @@ def pulls(length, kind, steps, keys):
     return jax.vmap(one)(keys)
 
 
-def shrink(length, updates=50):
+@jax.jit
+def shrink(weights):
     """Return how far AdamW is from (1 − ηλ)^n when the unrolled loss counts nothing."""
+    updates = 50
     tx = optaxwd.adamw(ETA, weight_decay=0.1)
     params = init(jax.random.key(1))
 
     def step(carry, key):
         params, state = carry
-        grads = jax.grad(lambda p: 0.0 * loss(p, key, length, "sum"))(params)
+        grads = jax.grad(lambda p: 0.0 * loss(p, key, weights))(params)
         changes, state = tx.update(grads, state, params)
         return (optax.apply_updates(params, changes), state), None
 
     keys = jax.random.split(jax.random.key(2), updates)
     last: Any = jax.lax.scan(step, (params, tx.init(params)), keys)[0]
     ratio = last[0]["recurrent"] / params["recurrent"] / (1 - ETA * 0.1) ** updates
-    return float(jnp.abs(ratio - 1).max())
+    return jnp.abs(ratio - 1).max()
 
 
 def run(size: Size, progress: Callable[[str], None]) -> dict[str, Any]:
@@ -97,12 +109,12 @@ def run(size: Size, progress: Callable[[str], None]) -> dict[str, Any]:
     for kind in LOSSES:
         progress(kind)
         found[kind] = [
-            np.asarray(pulls(length, kind, steps, keys), float).tolist()
+            np.asarray(pulls(steps, weights(length, kind), keys), float).tolist()
             for length in LENGTHS
         ]
     progress("zero gradient")
     with float64():
-        errors = [shrink(length) for length in LENGTHS]
+        errors = [float(shrink(weights(n, "sum")[:n])) for n in LENGTHS]
     return {"seeds": len(keys), "steps": steps, "pull": found, "errors": errors}
 
 

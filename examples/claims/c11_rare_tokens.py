@@ -38,7 +38,7 @@ ARMS = {  # method and which leaves decay
     ),
 }
 SEEDS = {"smoke": 2, "quick": 10, "full": 20}
-STEPS = {"smoke": 50, "quick": 1200, "full": 4000}
+STEPS = {"smoke": 50, "quick": 1000, "full": 4000}
 
 
 def split() -> dict[str, np.ndarray]:
