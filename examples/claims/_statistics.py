@@ -1,5 +1,6 @@
 """Intervals over paired seeds."""
 
+import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -27,8 +28,10 @@ class Interval(NamedTuple):
         return self.low > 0 or self.high < 0
 
     def __str__(self) -> str:
-        """Return mean ± half of the width."""
-        return f"{self.mean:.4g} ± {self.high - self.mean:.2g}"
+        """Return mean ± half of the width, to two digits of the latter."""
+        half = self.high - self.mean
+        digits = max(1 - math.floor(math.log10(half)), 0) if half > 0 else 4
+        return f"{self.mean:.{digits}f} ± {half:.{digits}f}"
 
 
 def interval(values: Any) -> Interval:

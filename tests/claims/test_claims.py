@@ -372,6 +372,8 @@ def test_intervals():
     found = interval([1.0, 2.0, 3.0])
     assert found.mean == 2 and found.count == 3
     assert found.high - found.mean == pytest.approx(4.302653 / np.sqrt(3), rel=1e-6)
+    assert str(found) == "2.0 ± 2.5"
+    assert str(interval([0.1234, 0.1235])) == "0.12345 ± 0.00064"
     assert not paired([1, 2, 3], [1, 2.1, 2.9]).excludes_zero
     assert paired([1, 2, 3], [0, 1.1, 1.9]).low > 0
     x = np.geomspace(1, 10, 5)
