@@ -63,6 +63,9 @@ def run(options):
     if unknown:
         print(f"error: no claim {', '.join(unknown)}; there are {', '.join(CLAIMS)}")
         return 2
+    if options.output.exists() and not options.output.is_dir():
+        print(f"error: {options.output} is not a folder; choose another --output")
+        return 2
     for claim in [CLAIMS[name] for name in options.names or CLAIMS]:
         record = _records.read(claim, options.size, options.output)
         if record is None or options.again:
@@ -83,14 +86,14 @@ def _conclude(claim: Claim, record, options):
     for kind in ("png", "svg"):
         figure.savefig(stem.with_suffix(f".{kind}"), dpi=150)
     verdict = claim.judge(record["numbers"])
-    print(f"{claim.name} {claim.title}: {verdict.outcome.upper()}")
+    print(f"{claim.name} {claim.title}: {verdict.outcome.upper()} ({verdict.when})")
     for line in (verdict.estimate, verdict.finding, verdict.advice):
         print(f"  {line}")
     print(f"  figure: {stem}.png")
 
 
 def report(options):
-    """Write the report of what has been run."""
+    """Write the report of what has been run, by the present code."""
     claims = list(CLAIMS.values())
     found = {
         claim.name: _records.read(claim, options.size, options.output)

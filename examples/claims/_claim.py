@@ -1,7 +1,7 @@
 """What an experiment is: a claim, numbers, a verdict computed from them, a figure."""
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Literal
 
 Size = Literal["smoke", "quick", "full"]
@@ -12,10 +12,9 @@ HOLDS_WHEN = "holds only when"
 NOT_SUPPORTED = "not supported"
 
 
-def outcome_of(parts: Iterable[bool]) -> str:
-    """Return the outcome of a claim that is true in all, some or none of its parts."""
-    parts = list(parts)
-    return HOLDS if all(parts) else HOLDS_WHEN if any(parts) else NOT_SUPPORTED
+def said(*texts: tuple[bool, str]) -> str:
+    """Return the texts whose conditions are true, as one."""
+    return " ".join(text for true, text in texts if true)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,16 +22,33 @@ class Verdict:
     """What the numbers say of a claim.
 
     Attributes:
-      outcome: ``"holds"``, ``"holds only when"`` or ``"not supported"``.
+      parts: what the claim says, part by part, and whether it was found.
       estimate: the numbers that decide, with their intervals.
       finding: what was found, and where it turns round.
       advice: what to do about it.
     """
 
-    outcome: str
+    parts: dict[str, bool]
     estimate: str
     finding: str
     advice: str
+
+    @property
+    def outcome(self) -> str:
+        """``"holds"`` if all parts do, ``"not supported"`` if none."""
+        found = self.parts.values()
+        return HOLDS if all(found) else HOLDS_WHEN if any(found) else NOT_SUPPORTED
+
+    @property
+    def when(self) -> str:
+        """Which parts hold, and which do not."""
+        groups = [
+            ", ".join(name for name, found in self.parts.items() if found == held)
+            for held in (True, False)
+        ]
+        words = ("found", "not found")
+        pairs = zip(words, groups, strict=True)
+        return "; ".join(f"{word}: {names}" for word, names in pairs if names)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,9 +62,8 @@ class Claim:
       name: ``"C1"`` to ``"C13"``.
       title: in a few words.
       sentence: what is claimed.
-      comparisons: how many intervals the verdict looks at.
-      settings: what is the same in every size, ready for JSON. A record with others is
-        run again.
+      comparisons: how many intervals are looked at.
+      settings: what is the same in every size, ready for JSON.
       run: numbers, ready for JSON, of a size; it is given a function that shows
         progress.
       judge: the verdict.

@@ -46,17 +46,25 @@ def at_own_best(first: Arm, second: Arm) -> Interval:
 def along_frontier(first: Arm, second: Arm) -> list[Interval]:
     """Return ``first − second``, each at its best λ within a validation loss.
 
-    One for each of ``BUDGETS`` times the lowest validation loss that both reach.
+    The distinct ones of ``BUDGETS`` times the lowest validation loss that both reach.
     """
     both = max(float(np.asarray(arm.valid).mean(-1).min()) for arm in (first, second))
-    return [
+    gaps = [
         paired(_within(first, times * both), _within(second, times * both))
         for times in BUDGETS
     ]
+    return list(dict.fromkeys(gaps))
 
 
 def _within(arm: Arm, limit: float) -> Any:
-    """Return the lowest measure at λ whose validation loss is at most ``limit``."""
+    """Return the measure at the best λ whose validation loss is at most ``limit``.
+
+    Which is best for one half of the seeds, the other half says.
+    """
     allowed = np.asarray(arm.valid).mean(-1) <= limit
-    means = np.where(allowed, np.asarray(arm.measure).mean(-1), np.inf)
-    return arm.measure[int(means.argmin())]
+    measure = np.asarray(arm.measure)
+    found = np.empty(measure.shape[-1])
+    for half, other in ((0, 1), (1, 0)):
+        means = np.where(allowed, measure[:, other::2].mean(-1), np.inf)
+        found[half::2] = measure[means.argmin(), half::2]
+    return found

@@ -35,7 +35,8 @@ def write(claims: list[Claim], records: dict[str, Any], folder: pathlib.Path) ->
 
 def to_markdown(verdicts: list[tuple[Claim, Verdict]], records: dict[str, Any]) -> str:
     """Return the table of verdicts, and what claims have of tables of their own."""
-    rows = [["claim", "what is claimed", "verdict", "what decides", "figure"]]
+    head = ["claim", "what is claimed", "verdict", "what decides", "comparisons"]
+    rows = [[*head, "figure"]]
     for claim, verdict in verdicts:
         size = records[claim.name]["size"]
         picture = _records.path_of(claim, size, pathlib.Path()).with_suffix(".png")
@@ -43,8 +44,9 @@ def to_markdown(verdicts: list[tuple[Claim, Verdict]], records: dict[str, Any]) 
             [
                 f"{claim.name} {claim.title} ({size})",
                 claim.sentence,
-                f"**{verdict.outcome}**",
+                f"**{verdict.outcome}** ({verdict.when})",
                 verdict.estimate,
+                str(claim.comparisons),
                 f"[figure]({picture})",
             ]
         )
@@ -107,8 +109,8 @@ def _section(claim: Claim, verdict: Verdict, record: dict[str, Any]) -> str:
     return (
         f'<h2 id="{claim.name}">{claim.name}. {html.escape(claim.title)}</h2>'
         f"<p><q>{html.escape(claim.sentence)}</q>"
-        f"<p><b>{html.escape(verdict.outcome.capitalize())}.</b> "
-        f"{html.escape(verdict.estimate)}<p>{html.escape(verdict.finding)}"
+        f"<p><b>{html.escape(verdict.outcome.capitalize())}</b> "
+        f"({html.escape(verdict.when)}).<p>{html.escape(verdict.estimate)}<p>{html.escape(verdict.finding)}"
         f"<p><b>What to do.</b> {html.escape(verdict.advice)}"
         f'<p><img alt="Figure of {claim.name}: {html.escape(claim.title)}" '
         f'src="data:image/png;base64,{picture}">{table}'

@@ -22,6 +22,16 @@ class Interval(NamedTuple):
     high: float
     count: int
 
+    def among(self, count: int) -> "Interval":
+        """Return the wider interval that ``count`` of them need to hold together.
+
+        Bonferroni's: each at a level of 1 − 0.05 / ``count``.
+        """
+        freedom = self.count - 1
+        wider = stats.t.ppf(1 - 0.025 / count, freedom) / stats.t.ppf(0.975, freedom)
+        half = float(wider) * (self.high - self.mean)
+        return self._replace(low=self.mean - half, high=self.mean + half)
+
     @property
     def excludes_zero(self) -> bool:
         """Whether the interval lies on one side of 0."""
@@ -52,15 +62,6 @@ def signs(found: Iterable[Interval]) -> str:
     found = list(found)
     low, high = sum(x.high < 0 for x in found), sum(x.low > 0 for x in found)
     return f"lower in {low} and higher in {high} of {len(found)}"
-
-
-def slope(x: Any, y: Any) -> Interval:
-    """Return the slope of log y on log x with its 95 % interval."""
-    fit: Any = stats.linregress(np.log(np.asarray(x)), np.log(np.asarray(y)))
-    half = float(stats.t.ppf(0.975, len(np.asarray(x)) - 2) * fit.stderr)
-    return Interval(
-        float(fit.slope), float(fit.slope) - half, float(fit.slope) + half, len(x)
-    )
 
 
 def slope_over_seeds(x: Any, y: Any) -> Interval:

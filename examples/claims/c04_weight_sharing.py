@@ -2,12 +2,13 @@
 
 One 3×3 convolution on handwritten digits with stride 1, 2, 4 or 8, so 64 to 1
 positions, under three heads; and the same question of gradients made up: independent or
-aligned from position to position, summed or averaged. How hard decay pulls on the
-kernel inside Adam + L2, against the number of positions.
+aligned from position to position, summed or averaged. How large the gradients of the
+kernel are, and how hard decay pulls on it inside Adam + L2, against the number of
+positions.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -17,13 +18,17 @@ import optax
 from matplotlib.figure import Figure
 
 from examples.claims import _digits, _pull
-from examples.claims._claim import Claim, Size, Verdict, outcome_of
+from examples.claims._claim import Claim, Size, Verdict, said
 from examples.claims._statistics import Interval, slope_over_seeds
 
 STRIDES, CHANNELS = (1, 2, 4, 8), 8
 POSITIONS = tuple((8 // stride) ** 2 for stride in STRIDES)
-HEADS = ("sum", "flatten", "mean")
-GRADIENTS = ("independent, summed", "aligned, summed", "independent, averaged")
+HEADS = ("summed", "flattened", "averaged")
+GRADIENTS = tuple(
+    f"{kind}, {reduced}"
+    for reduced in ("summed", "averaged")
+    for kind in ("independent", "aligned")
+)
 ETA, LAMBDA = 1e-3, 1e-4
 SEEDS = {"smoke": 2, "quick": 10, "full": 40}
 STEPS = {"smoke": 50, "quick": 600, "full": 2000}
@@ -63,9 +68,14 @@ def logits(params, seen, weights, flatten):
     return features @ params["head"]
 
 
+def typical(values):
+    """Return the median: near θ = 0 the pull is a quotient of two small numbers."""
+    return jnp.median(jnp.abs(values))
+
+
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def network(flatten, steps, weights, keys, data):
-    """Return the typical pull on the kernel, one per seed."""
+    """Return the typical pull on the kernel and √v̂ of it, one each per seed."""
 
     def loss(params, key):
         drawn = _digits.batch(key, data, 16)
@@ -83,15 +93,14 @@ def network(flatten, steps, weights, keys, data):
             learning_rate=ETA,
             weight_decay=LAMBDA,
         )
-        # Near θ = 0 the pull is a quotient of two small numbers.
-        return jnp.median(jnp.abs(found.pull["kernel"]))
+        return typical(found.pull["kernel"]), typical(found.root["kernel"])
 
     return jax.vmap(one)(keys)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def made_up(steps, weights, aligned, keys):
-    """Return the typical pull on weights that get Gaussian gradients by position."""
+    """Return the same of weights that get Gaussian gradients by position."""
 
     def loss(theta, key):
         grads = jax.random.normal(key, (64, CHANNELS))
@@ -106,83 +115,109 @@ def made_up(steps, weights, aligned, keys):
             learning_rate=1e-6,
             weight_decay=LAMBDA,
         )
-        return jnp.median(jnp.abs(found.pull))
+        return typical(found.pull), typical(found.root)
 
     return jax.vmap(one)(keys)
 
 
 def run(size: Size, progress: Callable[[str], None]) -> dict[str, Any]:
-    """Measure the pull under every head, and for made-up gradients."""
+    """Measure pull and gradients under every head, and of made-up gradients."""
     keys, steps = jax.random.split(jax.random.key(0), SEEDS[size]), STEPS[size]
     data, _, _ = _digits.load(train_size=800)
     data = data._replace(images=patches(data.images))
     used = [positions(stride) for stride in STRIDES]
     averaged = [weights / weights.sum() for weights in used]
-    pulls = {}
-    for head in HEADS:
-        progress(head)
-        pulls[head] = [
-            np.asarray(network(head == "flatten", steps, w, keys, data), float).tolist()
-            for w in (averaged if head == "mean" else used)
-        ]
-    for kind in GRADIENTS:
-        progress(kind)
-        aligned = kind.startswith("aligned")
-        pulls[kind] = [
-            np.asarray(made_up(steps, w, aligned, keys), float).tolist()
-            for w in (averaged if kind.endswith("averaged") else used)
-        ]
-    return {"seeds": len(keys), "steps": steps, "positions": POSITIONS, "pull": pulls}
+    numbers = {"seeds": len(keys), "steps": steps, "positions": POSITIONS}
+    found: dict[str, Any] = {"pull": {}, "root": {}}
+    for name in (*HEADS, *GRADIENTS):
+        progress(name)
+        rows = []
+        for weights in averaged if name.endswith("averaged") else used:
+            if name in HEADS:
+                rows.append(network(name == "flattened", steps, weights, keys, data))
+            else:
+                aligned = name.startswith("aligned")
+                rows.append(made_up(steps, weights, aligned, keys))
+        for measure, values in zip(found, zip(*rows, strict=True), strict=True):
+            found[measure][name] = np.asarray(values, np.float64).tolist()
+    return numbers | found
 
 
-def slopes(numbers: dict[str, Any]) -> dict[str, Interval]:
-    """Return the slope of log pull on log positions, over the seeds."""
+def slopes(numbers: dict[str, Any], measure: str) -> dict[str, Interval]:
+    """Return the slope of a measure's log on log positions, over the seeds."""
     return {
-        name: slope_over_seeds(numbers["positions"], pull)
-        for name, pull in numbers["pull"].items()
+        name: slope_over_seeds(numbers["positions"], values)
+        for name, values in numbers[measure].items()
     }
 
 
 def judge(numbers: dict[str, Any]) -> Verdict:
-    """Judge by the slopes under the three heads."""
-    found = slopes(numbers)
-    outcome = outcome_of(found[head].high < 0 for head in HEADS)
-    estimate = (
-        "Slope of log pull on log positions: "
-        + ", ".join(f"{found[head]} ({head} head)" for head in HEADS)
-        + "."
+    """Judge by whether the pull falls under each of the three heads."""
+    pull, root = slopes(numbers, "pull"), slopes(numbers, "root")
+    wide = {head: pull[head].among(len(HEADS)) for head in HEADS}
+    falls = {head: x.high < 0 for head, x in wide.items()}
+    rises = [head for head, x in wide.items() if x.low > 0]
+    # These are near enough to exact.
+    made = ", ".join(f"{round(pull[x].mean, 2) + 0.0:.2f} ({x})" for x in GRADIENTS)
+    estimate = f"Slope of log pull on log positions: {_each(pull)}."
+    finding = said(
+        (True, f"That of log √v̂, the size of the gradients: {_each(root)}."),
+        (
+            bool(rises),
+            f"Decay pulls harder at more positions where they are {_and(rises)}.",
+        ),
+        (True, f"Slope of log pull with made-up gradients: {made}."),
+        (True, "AdamW's pull is 1 everywhere, by what pull means."),
     )
-    finding = (
-        "Of made-up gradients the slope is "
-        + ", ".join(f"{found[kind]} ({kind})" for kind in GRADIENTS)
-        + ". AdamW pulls with 1 everywhere."
+    fading = [head for head in HEADS if falls[head]]
+    advice = said(
+        (
+            bool(fading),
+            f"L2 inside Adam fades with the positions, where {_and(fading)}.",
+        ),
+        (bool(rises), f"L2 inside Adam grows with the positions, where {_and(rises)}."),
+        (
+            bool(fading or rises),
+            "So the same λ is another decay in layers that share differently: use "
+            "decoupled decay there, which does not see how gradients add up.",
+        ),
+        (
+            not fading and not rises,
+            "Sharing alone is no reason to prefer one decay to the other.",
+        ),
     )
-    advice = (
-        "What counts is how gradients add up, not sharing itself: summed over "
-        "positions they grow and L2 inside Adam fades, averaged they do not. Decoupled "
-        "decay sees neither: use it where layers differ in how they share."
+    return Verdict(
+        {f"positions {x}": falls[x] for x in HEADS}, estimate, finding, advice
     )
-    return Verdict(outcome, estimate, finding, advice)
+
+
+def _each(found: dict[str, Interval]) -> str:
+    """Return the interval of every head."""
+    return ", ".join(f"{found[head]} ({head})" for head in HEADS)
+
+
+def _and(names: Iterable[str]) -> str:
+    """Return the names in a row."""
+    return " and ".join(names)
 
 
 def draw(numbers: dict[str, Any]) -> Figure:
-    """Draw pull against positions."""
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    for axes, names, title in zip(
-        figure.subplots(1, 2),
-        (HEADS, GRADIENTS),
-        ("a convolution on digits", "made-up gradients"),
-        strict=True,
-    ):
-        for marker, name in zip(("o-", "s--", "^:"), names, strict=True):
-            values = np.asarray(numbers["pull"][name])
-            mean = np.exp(np.log(values).mean(1))
-            axes.loglog(numbers["positions"], mean, marker, label=name)
-        axes.axhline(1, color="black", linewidth=0.8)
-        axes.annotate("AdamW", (1, 1), va="bottom")
-        axes.set(xlabel="positions", ylabel="pull of decay over ηλθ", title=title)
-        axes.legend(fontsize="small")
-        axes.grid(alpha=0.3)
+    """Draw pull and size of the gradients against positions."""
+    figure = Figure(figsize=(10, 7), layout="constrained")
+    kinds = {"a convolution on digits": HEADS, "made-up gradients": GRADIENTS}
+    words = {"pull": "pull of decay over ηλθ", "root": "√v̂"}
+    for row, measure in zip(figure.subplots(2, 2), words, strict=True):
+        for axes, (title, names) in zip(row, kinds.items(), strict=True):
+            for marker, name in zip(("o-", "s--", "^:", "v-."), names, strict=False):
+                values = np.asarray(numbers[measure][name])
+                mean = np.exp(np.log(values).mean(1))
+                axes.loglog(numbers["positions"], mean, marker, label=name)
+            axes.set(xlabel="positions", ylabel=words[measure], title=title)
+            axes.grid(alpha=0.3)
+            if measure == "pull":
+                axes.axhline(1, color="black", linewidth=0.8)
+                axes.annotate("AdamW", (1, 1), va="bottom")
+                axes.legend(fontsize="small")
     return figure
 
 

@@ -2,9 +2,8 @@
 
 A perceptron on handwritten digits. After training every kernel is rounded to the
 nearest point of an even grid of 8, 6, 4 or 3 bits, symmetric about zero, which its
-largest weight sets. What is lost is the rise of the test loss. Both methods start from
-the same weights and see the same batches. They are compared at the same λ, each at its
-own best, and over all λ: the lowest loss to quantisation within a float loss.
+largest weight sets. What is lost is the rise of the test loss. Both methods see the
+same batches; compared at the same λ, each at its own best and at matched float loss.
 """
 
 import functools
@@ -20,9 +19,9 @@ from matplotlib.figure import Figure
 
 import optaxwd
 from examples.claims import _digits, _protocols
-from examples.claims._claim import Claim, Size, Verdict, outcome_of
+from examples.claims._claim import Claim, Size, Verdict, said
 from examples.claims._protocols import BUDGETS, Arm
-from examples.claims._statistics import interval, paired, signs
+from examples.claims._statistics import Interval, interval, paired, signs
 
 PEAK, BATCH, TRAIN, LAYERS = 3e-3, 64, 400, (64, 32, 32, 10)
 BITS = (8, 6, 4, 3)
@@ -133,80 +132,119 @@ def under_heavy_decay(arm, i, loss) -> list[float]:
     return [float(np.interp(np.log(loss), x, y)) for y in rise(arm, i)[heavy].T]
 
 
-def compare(numbers) -> dict[str, Any]:
-    """Return AdamW − Adam + L2 by every protocol, in order of the bit widths.
-
-    ``after`` is of the test loss after quantisation, each at the λ that the validation
-    loss after quantisation chooses; ``float`` is of float networks.
-    """
+def compare(numbers) -> dict[str, list[Any]]:
+    """Return AdamW − Adam + L2 by every protocol, in order of the bit widths."""
     arms = [numbers["arms"][name] for name in METHODS]
-    lowest = max(np.mean(arm["valid"], -1).min() for arm in arms)
+    loss = HEAVY * max(np.mean(arm["valid"], -1).min() for arm in arms)
     widths = range(len(BITS))
-    rises = [[Arm(arm["valid"], rise(arm, i)) for arm in arms] for i in widths]
-    after = [
-        [Arm(arm["quantised_valid"][i], arm["quantised_test"][i]) for arm in arms]
-        for i in widths
-    ]
-    heavy = [
-        [under_heavy_decay(arm, i, HEAVY * lowest) for arm in arms] for i in widths
-    ]
+    pairs = [[Arm(arm["valid"], rise(arm, i)) for arm in arms] for i in widths]
     return {
-        "own": [_protocols.at_own_best(*pair) for pair in rises],
-        "frontier": [_protocols.along_frontier(*pair) for pair in rises],
-        "same": [_protocols.at_same_weight_decay(*pair) for pair in rises],
-        "heavy": [paired(*pair) for pair in heavy],
-        "after": [_protocols.at_own_best(*pair) for pair in after],
-        "float": {
-            name: _protocols.at_own_best(*(Arm(x["valid"], x[name]) for x in arms))
-            for name in ("test", "errors")
-        },
+        "own": [_protocols.at_own_best(*pair) for pair in pairs],
+        "frontier": [_protocols.along_frontier(*pair) for pair in pairs],
+        "same": [_protocols.at_same_weight_decay(*pair) for pair in pairs],
+        "heavy": [
+            paired(*(under_heavy_decay(arm, i, loss) for arm in arms)) for i in widths
+        ],
     }
 
 
-def judge(numbers: dict[str, Any]) -> Verdict:
-    """Judge every bit width by two conditions.
+def chosen_after(arm, i) -> tuple[float, Interval]:
+    """Return the λ chosen after quantisation, and what that changes there."""
+    before = _protocols.best(arm["valid"])
+    after = _protocols.best(arm["quantised_valid"][i])
+    test = arm["quantised_test"][i]
+    return LAMBDAS[after], paired(test[after], test[before])
 
-    AdamW loses less with both methods at their own best λ, and at no float loss along
-    the frontier does it lose more.
-    """
+
+def judge(numbers: dict[str, Any]) -> Verdict:
+    """Judge if AdamW loses less at its own best λ, and never more at matched loss."""
     found = compare(numbers)
-    outcome = outcome_of(
-        own.high < 0 and all(gap.low <= 0 for gap in frontier)
-        for own, frontier in zip(found["own"], found["frontier"], strict=True)
-    )
-    ours, theirs = (numbers["arms"][name] for name in METHODS)
-    i, j = _protocols.best(ours["valid"]), _protocols.best(theirs["valid"])
-    distances = [np.mean(x["distance"][SHOWN][k]) for x, k in ((ours, i), (theirs, j))]
-    base = [f"{rise(theirs, k)[j].mean():.2g}" for k in range(len(BITS))]
+    own, heavy = _among(found["own"]), _among(found["heavy"])
+    budgets = [_among(gaps, len(BITS)) for gaps in found["frontier"]]
+    parts = {
+        f"{bits} bits": gap.high < 0 and all(other.low <= 0 for other in others)
+        for bits, gap, others in zip(BITS, own, budgets, strict=True)
+    }
     estimate = (
-        "Rise of the NLL by quantisation, AdamW − Adam + L2, each at its own best λ: "
-        f"{_each(found['own'])}. That of Adam + L2 is {_each(base)}."
+        "Rise of the loss by quantisation, AdamW − Adam + L2, each at its own best λ: "
+        f"{_each(found['own'])}."
     )
-    finding = (
-        f"Those λ are {LAMBDAS[i]:.2g} and {LAMBDAS[j]:.2g}; the float NLL is then "
-        f"{found['float']['test']} apart and the errors on 600 digits "
-        f"{found['float']['errors']}; the weights are {distances[0]:.2f} and "
-        f"{distances[1]:.2f} steps from the grid of {BITS[SHOWN]} bits. At matched "
-        "float NLL, "
-        f"along the frontier, AdamW's rise is {signs(chain(*found['frontier']))}; at "
-        "the same λ, which is not the same decay, it is "
-        f"{signs(chain(*found['same']))}. Where too much decay brings both to "
-        f"{HEAVY:g} times the lowest float NLL, it is {_each(found['heavy'])} apart. "
-        "If the validation loss after quantisation chooses λ, the NLL after "
-        f"quantisation is {_each(found['after'])} apart."
+    unknown = f"Each at its own best λ, {numbers['seeds']} seeds show no difference"
+    same = signs(_among(list(chain(*found["same"]))))
+    finding = said(
+        *_compared("At its own best λ", own),
+        _at(unknown, [not gap.excludes_zero for gap in own]),
+        (True, _floats(numbers)),
+        (True, f"Along the frontier AdamW's rise is {signs(chain(*budgets))} places."),
+        (True, f"At the same λ, which is not the same decay, it is {same}."),
+        *_compared(f"At {HEAVY:g} times the lowest float loss, by more decay,", heavy),
     )
-    advice = (
-        "For a network that will be quantised, choose λ, and the optimizer, by the "
-        "validation loss after quantisation: at few bits it may ask for more decay "
-        "than the float network does."
+    where = "Where the float loss chooses λ, prefer"
+    prefer = [
+        _at(f"{where} AdamW", list(parts.values())),
+        _at(f"{where} Adam + L2", [gap.low > 0 for gap in own]),
+    ]
+    none = "Quantisation was not found to be a reason to prefer either optimizer."
+    advice = said(*prefer, (not any(x for x, _ in prefer), none), *_choosing(numbers))
+    return Verdict(parts, estimate, finding, advice)
+
+
+def _floats(numbers) -> str:
+    """Return the networks before and after quantisation, each at its own best λ."""
+    arms = [numbers["arms"][name] for name in METHODS]
+    first, second = (_protocols.best(arm["valid"]) for arm in arms)
+    loss, errors = (
+        _protocols.at_own_best(*(Arm(arm["valid"], arm[name]) for arm in arms))
+        for name in ("test", "errors")
     )
-    return Verdict(outcome, estimate, finding, advice)
+    rises = [f"{rise(arms[1], i)[second].mean():.2g}" for i in range(len(BITS))]
+    return (
+        f"Those λ are {LAMBDAS[first]:.2g} and {LAMBDAS[second]:.2g}; the float loss "
+        f"is {loss} apart, the errors on 600 digits {errors}. With Adam + L2 "
+        f"quantisation raises the loss by {_each(rises)}."
+    )
+
+
+def _choosing(numbers) -> list[tuple[bool, str]]:
+    """Return what to say of choosing λ by the validation loss after quantisation."""
+    gains, others = [], []
+    for name, arm in numbers["arms"].items():
+        for i, bits in enumerate(BITS):
+            decay, change = chosen_after(arm, i)
+            words = f"{change} ({name}, {bits} bits, λ = {decay:.2g})"
+            if change.among(len(METHODS) * len(BITS)).high < 0:
+                gains.append(words)
+            elif decay != LAMBDAS[_protocols.best(arm["valid"])]:
+                others.append(words)
+    how = "λ by the validation loss after quantisation, which changes the loss by"
+    return [
+        (bool(gains), f"Choose {how} {', '.join(gains)}."),
+        (bool(others), f"Not shown to help: {how} {', '.join(others)}."),
+    ]
+
+
+def _among(gaps: list[Interval], times: int = 1) -> list[Interval]:
+    """Return the intervals that all need to hold together, ``times`` over."""
+    return [gap.among(len(gaps) * times) for gap in gaps]
+
+
+def _compared(where: str, gaps: list[Interval]) -> list[tuple[bool, str]]:
+    """Return at which bit widths AdamW loses less, and more."""
+    return [
+        _at(f"{where} AdamW loses less", [gap.high < 0 for gap in gaps]),
+        _at(f"{where} AdamW loses more", [gap.low > 0 for gap in gaps]),
+    ]
+
+
+def _at(words: str, which: list[bool]) -> tuple[bool, str]:
+    """Return whether something is true at any bit width, and at which."""
+    names = [str(bits) for bits, true in zip(BITS, which, strict=True) if true]
+    return bool(names), f"{words} at {', '.join(names)} bits."
 
 
 def _each(found: Iterable[Any]) -> str:
     """Return one thing for every bit width."""
-    pairs = zip(found, BITS, strict=True)
-    return ", ".join(f"{words} ({bits} bits)" for words, bits in pairs)
+    return ", ".join(f"{x} ({bits} bits)" for x, bits in zip(found, BITS, strict=True))
 
 
 def draw(numbers: dict[str, Any]) -> Figure:
@@ -246,7 +284,7 @@ CLAIM = Claim(
     title="Quantisation",
     sentence="Networks trained with AdamW lose less to post-training quantisation than "
     "with Adam + L2.",
-    comparisons=len(BITS) * (len(LAMBDAS) + len(BUDGETS) + 3) + 2,
+    comparisons=len(BITS) * (len(LAMBDAS) + len(BUDGETS) + 2 + len(METHODS)) + 2,
     settings={
         "peak_learning_rate": PEAK,
         "schedule": "cosine",
