@@ -173,8 +173,8 @@ def _of_lambda(numbers) -> str:
         f"ηλT = {ones[least] * CLAIMED[0]:.2g} and by {shares[most]:+.0%} at "
         f"{ones[most] * CLAIMED[0]:.2g} (accuracy by {accuracy[0]}, at λ = "
         f"{CLAIMED[1]} by {accuracy[1]}). Validation chooses λ = {min(best):g} to "
-        f"{max(best):g}, ηλT = {min(best * ones):.2g} to {max(best * ones):.2g}; λ = 10 raises the "
-        f"loss in {_raised(numbers, ZERO, 10.0)}."
+        f"{max(best):g}, ηλT = {min(best * ones):.2g} to {max(best * ones):.2g}; "
+        f"λ = 10 raises the loss in {_raised(numbers, ZERO, 10.0)}."
     )
 
 
