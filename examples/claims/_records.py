@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import inspect
 import json
 import pathlib
 import time
@@ -18,10 +19,11 @@ def path_of(claim: Claim, size: Size, folder: pathlib.Path) -> pathlib.Path:
     return folder / f"{claim.name.lower()}_{size}.json"
 
 
-def code() -> str:
-    """Return a fingerprint of the experiments' code and of the library."""
+def code(claim: Claim) -> str:
+    """Return a fingerprint of the experiment, of what all share, and of the library."""
     fingerprint = hashlib.sha256(importlib.metadata.version("optaxwd").encode())
-    for path in sorted(pathlib.Path(__file__).parent.glob("*.py")):
+    shared = sorted(pathlib.Path(__file__).parent.glob("_*.py"))
+    for path in (pathlib.Path(inspect.getfile(claim.run)), *shared):
         fingerprint.update(path.read_bytes())
     return fingerprint.hexdigest()[:16]
 
@@ -31,13 +33,13 @@ def make(
 ) -> dict[str, Any]:
     """Run an experiment and keep its record."""
     folder.mkdir(parents=True, exist_ok=True)
-    start = time.monotonic()
+    start, made_by = time.monotonic(), code(claim)
     numbers = claim.run(size, progress)
     record = {
         "claim": claim.name,
         "size": size,
         "settings": claim.settings,
-        "code": code(),
+        "code": made_by,
         "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
         "seconds": round(time.monotonic() - start, 1),
         "numbers": numbers,
@@ -58,6 +60,6 @@ def read(claim: Claim, size: Size, folder: pathlib.Path) -> dict[str, Any] | Non
         record = json.loads(path.read_text())
     except json.JSONDecodeError:
         return None
-    expected = {"claim": claim.name, "size": size, "code": code()}
+    expected = {"claim": claim.name, "size": size, "code": code(claim)}
     known = isinstance(record, dict) and "numbers" in record
     return record if known and expected.items() <= record.items() else None
