@@ -26,7 +26,7 @@ WARMUP = 0.1  # of the run
 STARTS = (WARMUP, 0.25, 0.5)  # of the run
 MARGIN = 0.05  # of the loss with decay throughout; what is less is hardly higher
 WEAK = 0.6  # of the run's mean decay per step
-SEEDS = {"smoke": 3, "quick": 10, "full": 20}
+SEEDS = {"smoke": 3, "quick": 10, "full": 40}
 STEPS = {"smoke": 100, "quick": 1500, "full": 4000}
 KERNELS = optaxwd.rules.matrices_only()
 
