@@ -105,8 +105,7 @@ def report(options):
             f"error: no records of size {options.size} in {options.output}; run first"
         )
         return 2
-    _report.write(claims, records, options.output)
-    print(_report.to_markdown(_report.judged(claims, records), records))
+    print(_report.write(claims, records, options.output))
     missing = [name for name in found if name not in records]
     if missing:
         print(f"without a record: {', '.join(missing)}")

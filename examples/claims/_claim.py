@@ -1,7 +1,7 @@
 """What an experiment is: a claim, numbers, a verdict computed from them, a figure."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 Size = Literal["smoke", "quick", "full"]
@@ -15,6 +15,11 @@ NOT_SUPPORTED = "not supported"
 def said(*texts: tuple[bool, str]) -> str:
     """Return the texts whose conditions are true, as one."""
     return " ".join(text for true, text in texts if true)
+
+
+def joined(names: Iterable[str]) -> str:
+    """Return the names in a row."""
+    return " and ".join(names)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from examples.claims._claim import Claim, Size
 
 _PACKAGES = ("optaxwd", "jax", "optax", "numpy", "scipy", "scikit-learn")
@@ -26,6 +28,11 @@ def code(claim: Claim) -> str:
     for path in (pathlib.Path(inspect.getfile(claim.run)), *shared):
         fingerprint.update(path.read_bytes())
     return fingerprint.hexdigest()[:16]
+
+
+def as_lists(values: Any) -> Any:
+    """Return an array as lists of numbers, to seven decimals."""
+    return np.round(np.asarray(values, np.float64), 7).tolist()
 
 
 def make(

@@ -26,11 +26,13 @@ def judged(claims: list[Claim], records: dict[str, Any]) -> list[tuple[Claim, Ve
     ]
 
 
-def write(claims: list[Claim], records: dict[str, Any], folder: pathlib.Path) -> None:
-    """Write ``report.html`` and ``report.md``."""
+def write(claims: list[Claim], records: dict[str, Any], folder: pathlib.Path) -> str:
+    """Write ``report.html`` and ``report.md``, and return the latter's text."""
     verdicts = judged(claims, records)
-    (folder / "report.md").write_text(to_markdown(verdicts, records))
+    text = to_markdown(verdicts, records)
+    (folder / "report.md").write_text(text)
     (folder / "report.html").write_text(to_html(verdicts, records))
+    return text
 
 
 def to_markdown(verdicts: list[tuple[Claim, Verdict]], records: dict[str, Any]) -> str:

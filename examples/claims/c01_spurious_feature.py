@@ -18,7 +18,7 @@ import optax
 from matplotlib.figure import Figure
 
 import optaxwd
-from examples.claims import _protocols
+from examples.claims import _protocols, _records
 from examples.claims._claim import Claim, Size, Verdict
 from examples.claims._protocols import BUDGETS, Arm
 from examples.claims._statistics import paired, signs
@@ -108,7 +108,7 @@ def run(size: Size, progress: Callable[[str], None]) -> dict[str, Any]:
             progress(f"{name}, design {design}")
             measured = over_grid(factory, steps, design, alphas, decays, keys)
             arms[name] = {
-                measure: np.round(np.asarray(values, np.float64), 7).tolist()
+                measure: _records.as_lists(values)
                 for measure, values in measured.items()
             }
         found.append(arms)

@@ -8,7 +8,7 @@ positions.
 """
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -18,7 +18,7 @@ import optax
 from matplotlib.figure import Figure
 
 from examples.claims import _digits, _pull
-from examples.claims._claim import Claim, Size, Verdict, said
+from examples.claims._claim import Claim, Size, Verdict, joined, said
 from examples.claims._statistics import Interval, slope_over_seeds
 
 STRIDES, CHANNELS = (1, 2, 4, 8), 8
@@ -164,7 +164,7 @@ def judge(numbers: dict[str, Any]) -> Verdict:
         (True, f"That of log √v̂, the size of the gradients: {_each(root)}."),
         (
             bool(rises),
-            f"Decay pulls harder at more positions where they are {_and(rises)}.",
+            f"Decay pulls harder at more positions where they are {joined(rises)}.",
         ),
         (True, f"Slope of log pull with made-up gradients: {made}."),
         (True, "AdamW's pull is 1 everywhere, by what pull means."),
@@ -173,9 +173,12 @@ def judge(numbers: dict[str, Any]) -> Verdict:
     advice = said(
         (
             bool(fading),
-            f"L2 inside Adam fades with the positions, where {_and(fading)}.",
+            f"L2 inside Adam fades with the positions, where {joined(fading)}.",
         ),
-        (bool(rises), f"L2 inside Adam grows with the positions, where {_and(rises)}."),
+        (
+            bool(rises),
+            f"L2 inside Adam grows with the positions, where {joined(rises)}.",
+        ),
         (
             bool(fading or rises),
             "So the same λ is another decay in layers that share differently: use "
@@ -194,11 +197,6 @@ def judge(numbers: dict[str, Any]) -> Verdict:
 def _each(found: dict[str, Interval]) -> str:
     """Return the interval of every head."""
     return ", ".join(f"{found[head]} ({head})" for head in HEADS)
-
-
-def _and(names: Iterable[str]) -> str:
-    """Return the names in a row."""
-    return " and ".join(names)
 
 
 def draw(numbers: dict[str, Any]) -> Figure:

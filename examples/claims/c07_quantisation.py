@@ -18,7 +18,7 @@ import optax
 from matplotlib.figure import Figure
 
 import optaxwd
-from examples.claims import _digits, _protocols
+from examples.claims import _digits, _protocols, _records
 from examples.claims._claim import Claim, Size, Verdict, said
 from examples.claims._protocols import BUDGETS, Arm
 from examples.claims._statistics import Interval, interval, paired, signs
@@ -111,8 +111,7 @@ def run(size: Size, progress: Callable[[str], None]) -> dict[str, Any]:
         progress(name)
         found = over_grid(factory, steps, decays, params, keys, data)
         arms[name] = {
-            measure: np.round(np.asarray(values, np.float64), 7).tolist()
-            for measure, values in found.items()
+            measure: _records.as_lists(values) for measure, values in found.items()
         }
     return {"seeds": len(keys), "steps": steps, "arms": arms}
 

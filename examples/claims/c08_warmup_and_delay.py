@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 import optaxwd
 from examples.claims import _digits
-from examples.claims._claim import Claim, Size, Verdict, said
+from examples.claims._claim import Claim, Size, Verdict, joined, said
 from examples.claims._statistics import Interval, paired
 
 PEAK, BATCH, LAYERS = 3e-3, 64, (64, 64, 64, 10)
@@ -185,12 +185,12 @@ def _advice(numbers: dict[str, Any]) -> str:
         if start == WARMUP and before.high < margin(arms):
             needless.append(f"λ = {x}")
     return said(
-        (bool(needless), f"A warmup needs no making up with {_and(needless)}."),
+        (bool(needless), f"A warmup needs no making up with {joined(needless)}."),
         (
             bool(repaired),
-            f"A late start costs, and a larger λ makes up for it, {_and(repaired)}.",
+            f"A late start costs, and a larger λ makes up for it, {joined(repaired)}.",
         ),
-        (bool(harm), f"Do not make up for a start {_and(harm)}: it raises the loss."),
+        (bool(harm), f"Do not make up for a start {joined(harm)}: it raises the loss."),
         (
             bool(harm) and smaller,
             "There the kernels end smaller: gradients undo early decay, so that late "
@@ -211,10 +211,6 @@ def _places(found: dict[str, list[Interval]]) -> list[tuple[str, float, Interval
 
 def _place(x: str, start: float) -> str:
     return f"from {start:.0%} on (λ = {x})"
-
-
-def _and(names: list[str]) -> str:
-    return " and ".join(names)
 
 
 def _by_start(values: Iterable[Any]) -> str:

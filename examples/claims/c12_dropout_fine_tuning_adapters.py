@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from examples.claims import _digits, _few_digits, _protocols
+from examples.claims import _digits, _few_digits, _protocols, _records
 from examples.claims._claim import Claim, Size, Verdict
 from examples.claims._few_digits import ARMS, FROZEN, INIT, TRAP, ZERO
 from examples.claims._protocols import Arm
@@ -64,7 +64,7 @@ def run(size: Size, progress: Callable[[str], None]) -> dict[str, Any]:
 def as_lists(found):
     """Return arrays as lists, the axis of the seeds last."""
     return {
-        name: np.round(np.moveaxis(np.asarray(x, np.float64), 0, -1), 7).tolist()
+        name: _records.as_lists(np.moveaxis(np.asarray(x), 0, -1))
         for name, x in found.items()
     }
 

@@ -76,27 +76,34 @@ def ridge(x, y, weight_decay):
 def run(size: Size, progress: Callable[[str], None]) -> dict[str, Any]:
     """Train, and compare with ridge and lasso of the same data."""
     keys = jax.random.split(jax.random.key(0), SEEDS[size])
+    progress("ridge and lasso")
+    known = [references(key) for key in keys]
     methods = {}
     for name, penalty in METHODS.items():
         progress(name)
         found = train(STEPS[size], penalty, jnp.array(LAMBDAS), keys)
         weights, dead = map(np.asarray, found)
-        rows = [compare(key, w) for key, w in zip(keys, weights, strict=True)]
+        rows = [compare(*pair) for pair in zip(known, weights, strict=True)]
         methods[name] = {k: [row[k] for row in rows] for k in rows[0]}
         methods[name]["dead"] = dead[0].astype(float).tolist()
     return {"seeds": len(keys), "steps": STEPS[size], "methods": methods}
 
 
-def compare(key, weights) -> dict[str, list[float]]:
-    """Return distances to ridge and lasso and shares of zeros of a seed, by λ."""
+def references(key):
+    """Return, for the data of a seed, ridge at every λ and the lasso path."""
     x, y = (np.asarray(a, float) for a in draw_data(jax.random.split(key)[0]))
     x = x[:, :LIT]
     largest = np.abs(x.T @ y).max() / COUNT
     _, path, _ = lasso_path(x, y, alphas=largest * np.geomspace(1, 1e-4, 200))
+    return [ridge(x, y, weight_decay) for weight_decay in LAMBDAS], path
+
+
+def compare(known, weights) -> dict[str, list[float]]:
+    """Return distances to ridge and lasso and shares of zeros of a seed, by λ."""
+    ridges, path = known
     keys = ("to_ridge", "to_lasso", "zeros", "ridge_zeros", "lasso_zeros")
     found = {k: [] for k in keys}
-    for weight_decay, w in zip(LAMBDAS, weights[:, :LIT].astype(float), strict=True):
-        same = ridge(x, y, weight_decay)
+    for same, w in zip(ridges, weights[:, :LIT].astype(float), strict=True):
         nearest = path[:, np.linalg.norm(path - w[:, None], axis=0).argmin()]
         for name, other in (("ridge", same), ("lasso", nearest)):
             apart = np.linalg.norm(w - other) / np.linalg.norm(w)
