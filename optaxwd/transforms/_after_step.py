@@ -4,7 +4,8 @@ from typing import Any
 
 import jax
 
-from optaxwd.transforms._dtypes import promote, widen
+from optaxwd.numerics import widen
+from optaxwd.transforms._dtypes import promote
 
 
 def after_step(update: Any, param: Any) -> jax.Array:

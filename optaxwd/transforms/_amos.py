@@ -16,14 +16,15 @@ from optaxwd._checks import (
     one_mask,
 )
 from optaxwd._typing import Mask, Scalar, ScalarOrSchedule
+from optaxwd.numerics import widen
 from optaxwd.rules import check_mask, resolve_decays
 from optaxwd.transforms._axes import LeafAxes, check_axes, existing_axes
-from optaxwd.transforms._dtypes import cast_like, promote, widen
+from optaxwd.transforms._dtypes import cast_like, promote
 from optaxwd.transforms._moments import bias_correction, running_mean
 from optaxwd.transforms._norms import square_norm
 from optaxwd.transforms._rates import rates_at, value_at
-from optaxwd.transforms._rows import map_to_trees
 from optaxwd.transforms._scales import ExpectedScale, check_scales, scales_of
+from optaxwd.tree import map_to_trees
 
 _NAME = "scale_by_amos"
 

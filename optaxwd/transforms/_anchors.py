@@ -11,7 +11,7 @@ import optax
 from optaxwd import tree
 from optaxwd._checks import check_scalar_or_schedule
 from optaxwd._typing import ScalarOrSchedule
-from optaxwd.transforms._dtypes import widen
+from optaxwd.numerics import widen
 from optaxwd.transforms._norms import nonzero, norm
 from optaxwd.transforms._rates import value_at
 

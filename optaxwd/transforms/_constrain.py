@@ -15,13 +15,14 @@ from optaxwd._checks import (
     one_mask,
 )
 from optaxwd._typing import Mask, Scalar, ScalarOrSchedule
+from optaxwd.numerics import widen
 from optaxwd.rules import LeafDecay, check_mask, resolve_decays
 from optaxwd.transforms._after_step import after_step, step_to
 from optaxwd.transforms._bounds import UNSET, Bound, make_bound
-from optaxwd.transforms._dtypes import cast_like, widen
+from optaxwd.transforms._dtypes import cast_like
 from optaxwd.transforms._measures import Measure, get_measure
 from optaxwd.transforms._rates import rates_at
-from optaxwd.transforms._rows import map_to_trees
+from optaxwd.tree import map_to_trees
 
 _NAME = "constrain_norms"
 

@@ -59,12 +59,3 @@ def _cast(new: Any, old: Any) -> Any:
     if dtype is None or getattr(new, "dtype", dtype) == dtype:
         return new
     return jnp.asarray(new).astype(dtype)
-
-
-def widen(x: Any) -> jax.Array:
-    """Return ``x`` in float32, or its complex kin, unless it is wider already.
-
-    In bfloat16, ``b2 = 0.999`` is 1 and the mean of squares would only ever grow.
-    """
-    x = jnp.asarray(x)
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from optaxwd import tree
 from optaxwd._checks import is_static_number
 from optaxwd._typing import Form, Scalar
+from optaxwd.numerics import widen
 from optaxwd.rules import LeafDecay
 from optaxwd.transforms._after_step import after_step, step_to
-from optaxwd.transforms._dtypes import widen
 from optaxwd.transforms._penalties import L2, Penalty
 
 

@@ -10,9 +10,10 @@ import optax
 from optaxwd import tree
 from optaxwd._checks import check_params, check_scalar_or_schedule, one_mask
 from optaxwd._typing import Mask, Scalar, ScalarOrSchedule
+from optaxwd.numerics import widen
 from optaxwd.rules import LeafDecay, check_mask, matrices_only, resolve_decays
 from optaxwd.transforms._channels import layers_of
-from optaxwd.transforms._dtypes import promote, widen
+from optaxwd.transforms._dtypes import promote
 from optaxwd.transforms._norms import nonzero, norm
 from optaxwd.transforms._rates import value_at
 

@@ -8,7 +8,8 @@ import optax
 
 from optaxwd._checks import check_decay_factor, check_scalar
 from optaxwd._typing import Scalar
-from optaxwd.transforms._dtypes import keep_dtypes, widen
+from optaxwd.numerics import widen
+from optaxwd.transforms._dtypes import keep_dtypes
 
 
 class ScaleByNadamState(NamedTuple):

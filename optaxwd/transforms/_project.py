@@ -19,9 +19,10 @@ from optaxwd._checks import (
     one_mask,
 )
 from optaxwd._typing import Mask, Scalar, ScalarOrSchedule
+from optaxwd.numerics import widen
 from optaxwd.rules import LeafDecay, check_mask, resolve_decays
 from optaxwd.transforms._channels import Views, entries, views_of
-from optaxwd.transforms._dtypes import promote, widen
+from optaxwd.transforms._dtypes import promote
 from optaxwd.transforms._engine import add_decay
 from optaxwd.transforms._norms import dot, nonzero, norm, square_norm
 from optaxwd.transforms._rates import rates_at

@@ -17,9 +17,10 @@ from optaxwd._checks import (
     one_mask,
 )
 from optaxwd._typing import Mask, Scalar, ScalarOrSchedule
+from optaxwd.numerics import widen
 from optaxwd.rules import LeafDecay, check_mask, resolve_decays
 from optaxwd.transforms._after_step import step_to
-from optaxwd.transforms._dtypes import keep_dtypes, promote, widen
+from optaxwd.transforms._dtypes import keep_dtypes, promote
 from optaxwd.transforms._engine import add_decay
 from optaxwd.transforms._learning_rate import (
     ScaleByLearningRateState,
@@ -29,7 +30,7 @@ from optaxwd.transforms._moments import bias_correction, running_mean
 from optaxwd.transforms._neurons import direction, neurons_of, tangent
 from optaxwd.transforms._norms import nonzero, norm, root, square_norm
 from optaxwd.transforms._rates import value_at
-from optaxwd.transforms._rows import map_to_trees
+from optaxwd.tree import map_to_trees
 
 _NAME = "rotate_neurons"
 

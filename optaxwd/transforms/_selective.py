@@ -16,11 +16,11 @@ from optaxwd._checks import (
     one_mask,
 )
 from optaxwd._typing import Mask, Scalar, ScalarOrSchedule
+from optaxwd.numerics import widen
 from optaxwd.rules import LeafDecay, check_mask, resolve_decays
 from optaxwd.transforms._after_step import after_step, step_to
 from optaxwd.transforms._anchoring import Anchors
 from optaxwd.transforms._channels import layers_of
-from optaxwd.transforms._dtypes import widen
 from optaxwd.transforms._norms import dot, nonzero, norm
 from optaxwd.transforms._rates import rates_at
 

@@ -1,8 +1,7 @@
 """Pytrees: one canonical path per leaf, and trees matched by those paths.
 
 A path is the same whatever holds the leaf: a dict, a list, an attribute, or a Flax
-NNX ``Variable``, whose own ``value`` is not part of it. This package imports jax and
-``numerics`` only.
+NNX ``Variable``, whose own ``value`` is not part of it.
 """
 
 from optaxwd.tree._match import broadcast_prefix as broadcast_prefix
@@ -15,6 +14,7 @@ from optaxwd.tree._paths import is_inexact_array as is_inexact_array
 from optaxwd.tree._paths import leaf_paths as leaf_paths
 from optaxwd.tree._paths import leaves_with_paths as leaves_with_paths
 from optaxwd.tree._paths import path_string as path_string
+from optaxwd.tree._rows import map_to_trees as map_to_trees
 
 __all__ = [
     "Leaf",
@@ -26,5 +26,6 @@ __all__ = [
     "is_inexact_array",
     "leaf_paths",
     "leaves_with_paths",
+    "map_to_trees",
     "path_string",
 ]
