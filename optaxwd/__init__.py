@@ -37,6 +37,14 @@ from optaxwd.optimizers import sgdp as sgdp
 from optaxwd.optimizers import sgds as sgds
 from optaxwd.optimizers import sgdw as sgdw
 from optaxwd.optimizers import with_weight_decay as with_weight_decay
+from optaxwd.precision import Policy as Policy
+from optaxwd.precision import PrecisionState as PrecisionState
+from optaxwd.precision import RoundUpdatesState as RoundUpdatesState
+from optaxwd.precision import compress_state as compress_state
+from optaxwd.precision import float32_parameters as float32_parameters
+from optaxwd.precision import round_updates as round_updates
+from optaxwd.precision import with_master_weights as with_master_weights
+from optaxwd.precision import with_precision as with_precision
 from optaxwd.rules import DecayRules as DecayRules
 from optaxwd.schedules import Plan as Plan
 from optaxwd.schedules import ScalingComparison as ScalingComparison
@@ -117,8 +125,11 @@ __all__ = [
     "OptimizerInfo",
     "Penalty",
     "Plan",
+    "Policy",
+    "PrecisionState",
     "ProjectUpdatesState",
     "RotateNeuronsState",
+    "RoundUpdatesState",
     "ScaleByAmosState",
     "ScaleByLearningRateState",
     "ScaleByNadamState",
@@ -141,6 +152,7 @@ __all__ = [
     "amos",
     "audit",
     "compare_scaling_rules",
+    "compress_state",
     "constrain_norms",
     "control_weight_norm",
     "convert_state",
@@ -154,6 +166,7 @@ __all__ = [
     "elastic_net",
     "equilibrium_rms",
     "equilibrium_rotation",
+    "float32_parameters",
     "freeze",
     "half_life",
     "huber",
@@ -174,6 +187,7 @@ __all__ = [
     "rotational_adamw",
     "rotational_lion",
     "rotational_sgd",
+    "round_updates",
     "scale_by_adam",
     "scale_by_amos",
     "scale_by_learning_rate",
@@ -189,6 +203,8 @@ __all__ = [
     "warmup_compensated_schedule",
     "warmup_compensated_weight_decay",
     "weight_decay_from_timescale",
+    "with_master_weights",
+    "with_precision",
     "with_selective_projection_decay",
     "with_stable_weight_decay",
     "with_weight_decay",

@@ -1,0 +1,1 @@
+def compress_state(*a, **k): raise NotImplementedError

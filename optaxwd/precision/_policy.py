@@ -1,0 +1,79 @@
+"""What is kept in which precision, in one value."""
+
+import dataclasses
+from typing import Any, Literal, get_args
+
+from optaxwd._checks import check_choice
+from optaxwd.precision._keys import KeySource
+
+RoundingName = Literal["nearest", "stochastic", "compensated", "split", "master"]
+StateName = Literal["float32", "bfloat16", "int8"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Policy:
+    """What is kept in which precision; everything is computed in float32.
+
+    =============== ================================ =============== ==============
+    ``rounding``    bfloat16 and float16 parameters  beside them     a small step
+    =============== ================================ =============== ==============
+    ``"nearest"``   rounded as Optax does            nothing         is lost
+    ``"stochastic"`` rounded up or down at random    nothing         is unbiased
+    ``"compensated"`` Kahan's sum                    2 bytes         lasts to 2⁻¹⁸
+    ``"split"``     the upper half of a float32      2 bytes         is exact
+    ``"master"``    a copy of a float32              4 bytes         is exact
+    =============== ================================ =============== ==============
+
+    Attributes:
+      rounding: how parameters of 16 bits are rounded; see :func:`round_updates`.
+        Parameters of 32 bits and more have nothing to round.
+      state: how the moments are stored; see :func:`compress_state`.
+      key: for what is random, an integer or a PRNG key; ``None``: 0.
+
+    Raises:
+      ValueError: if one of the names is unknown, or a key is given and nothing is
+        random.
+
+    Examples:
+      >>> import optaxwd
+      >>> policy = optaxwd.Policy(rounding="stochastic", state="int8", key=0)
+      >>> tx = optaxwd.adamw(1e-3, weight_decay=0.1, precision=policy)
+    """
+
+    rounding: RoundingName = "split"
+    state: StateName = "float32"
+    key: Any = None
+
+    def __post_init__(self) -> None:
+        """Check the names and the key."""
+        check_choice(self.rounding, get_args(RoundingName), "rounding", "Policy")
+        check_choice(self.state, get_args(StateName), "state", "Policy")
+        KeySource.build(self.key, "Policy")
+        if self.key is not None and not (self.rounds_randomly or self.stores_randomly):
+            raise ValueError(
+                f"Policy: nothing is random, got key={self.key!r}. Leave the key out, "
+                "or use rounding='stochastic' or state='bfloat16'."
+            )
+
+    @property
+    def rounds_randomly(self) -> bool:
+        """Whether rounding the parameters needs a key."""
+        return self.rounding == "stochastic"
+
+    @property
+    def stores_randomly(self) -> bool:
+        """Whether storing the moments needs a key."""
+        return self.state == "bfloat16"
+
+
+def as_policy(precision: Any, owner: str) -> Policy:
+    """Return ``precision``, a policy or the name of a rounding, as a policy."""
+    if isinstance(precision, str):
+        check_choice(precision, get_args(RoundingName), "precision", owner)
+        return Policy(rounding=precision)
+    if not isinstance(precision, Policy):
+        raise TypeError(
+            f"{owner}: precision must be a Policy or the name of a rounding, got "
+            f"{precision!r}. Pass optaxwd.Policy(rounding='split')."
+        )
+    return precision

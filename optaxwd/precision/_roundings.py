@@ -1,0 +1,135 @@
+"""Five ways to bring a parameter of 16 bits through a step that is computed in 32.
+
+Each is told by three functions of one leaf: what is kept beside the parameter, the
+float32 parameter that both make together, and the step.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from optaxwd.numerics import join, round_nearest, round_stochastic, spacing, split
+from optaxwd.precision._landing import land
+
+
+class Rounding(NamedTuple):
+    """One way to round.
+
+    Attributes:
+      keep: from a parameter to what is kept beside it at first, or ``None``.
+      complete: from a parameter and what is kept to the float32 parameter.
+      step: from a parameter, what is kept, a float32 step and a PRNG key (or ``None``)
+        to the update and what is kept then.
+      is_random: whether ``step`` needs a key.
+    """
+
+    keep: Callable[[jax.Array], jax.Array | None]
+    complete: Callable[[jax.Array, Any], jax.Array]
+    step: Callable[..., tuple[jax.Array, Any]]
+    is_random: bool = False
+
+
+def _widen(param: jax.Array, kept: Any = None) -> jax.Array:
+    del kept
+    return param.astype(jnp.float32)
+
+
+def _keep_nothing(param: jax.Array) -> None:
+    del param
+
+
+def _step_nearest(
+    param: jax.Array, kept: Any, step: jax.Array, key: Any
+) -> tuple[jax.Array, Any]:
+    """Leave it to ``apply_updates``, which rounds to the nearest."""
+    del param, key
+    return step, kept
+
+
+def _step_stochastic(
+    param: jax.Array, kept: Any, step: jax.Array, key: Any
+) -> tuple[jax.Array, Any]:
+    wide = _widen(param)
+    target = round_stochastic(key, wide + step, param.dtype)
+    return land(target, wide, step, param.dtype)[0], kept
+
+
+# The exponents of float16 do not reach low enough for what it leaves over.
+_COMPENSATION = jnp.bfloat16
+
+
+def _keep_compensation(param: jax.Array) -> jax.Array:
+    return jnp.zeros_like(param, _COMPENSATION)
+
+
+def _compensation(param: jax.Array, kept: jax.Array) -> jax.Array:
+    """Return what is kept, or 0 where it is too large to be of this parameter.
+
+    A weight that was reset or pruned must not get back what its old value left over.
+    """
+    rest = _widen(kept)
+    is_own = jnp.abs(rest) <= spacing(_widen(param), param.dtype)
+    return jnp.where(is_own, rest, 0.0)
+
+
+def _complete_compensated(param: jax.Array, kept: jax.Array) -> jax.Array:
+    return _widen(param) + _compensation(param, kept)
+
+
+def _step_compensated(
+    param: jax.Array, kept: jax.Array, step: jax.Array, key: Any
+) -> tuple[jax.Array, jax.Array]:
+    """Sum what is left over and the step, round, and keep what that leaves over.
+
+    The sum with the parameter comes after: what is far below its last bit adds up.
+    """
+    del key
+    wide = _widen(param)
+    wanted = _compensation(param, kept) + step
+    target = round_nearest(wide + wanted, param.dtype)
+    update, end = land(target, wide, step, param.dtype)
+    rest = wanted - (end - wide)
+    rest = jnp.where(jnp.isfinite(rest), rest, 0.0)
+    return update, rest.astype(_COMPENSATION)
+
+
+def _keep_split(param: jax.Array) -> jax.Array:
+    return jnp.zeros_like(param, jnp.int16)
+
+
+def _step_split(
+    param: jax.Array, kept: jax.Array, step: jax.Array, key: Any
+) -> tuple[jax.Array, jax.Array]:
+    del key
+    high, rest = split(join(param, kept) + step, param.dtype)
+    target = _widen(high)
+    update, end = land(target, _widen(param), step, param.dtype)
+    return update, jnp.where(end == target, rest, 0)
+
+
+def _complete_master(param: jax.Array, kept: jax.Array) -> jax.Array:
+    """Return the copy, or the parameter where it was changed from outside."""
+    wide = _widen(param)
+    return jnp.where(round_nearest(kept, param.dtype) == wide, kept, wide)
+
+
+def _step_master(
+    param: jax.Array, kept: jax.Array, step: jax.Array, key: Any
+) -> tuple[jax.Array, jax.Array]:
+    del key
+    master = _complete_master(param, kept) + step
+    target = round_nearest(master, param.dtype)
+    return land(target, _widen(param), step, param.dtype)[0], master
+
+
+ROUNDINGS = {
+    "nearest": Rounding(_keep_nothing, _widen, _step_nearest),
+    "stochastic": Rounding(_keep_nothing, _widen, _step_stochastic, is_random=True),
+    "compensated": Rounding(
+        _keep_compensation, _complete_compensated, _step_compensated
+    ),
+    "split": Rounding(_keep_split, join, _step_split),
+    "master": Rounding(_widen, _complete_master, _step_master),
+}
