@@ -13,6 +13,7 @@ from optaxwd._checks import (
 )
 from optaxwd._typing import Coupling, Form, Mask, Scalar, ScalarOrSchedule
 from optaxwd.optimizers._assemble import assemble_around
+from optaxwd.precision import Precision
 from optaxwd.transforms import Penalty, keep_dtypes, scale_by_learning_rate
 
 
@@ -38,6 +39,7 @@ def adafactorw(
     anchor: Literal["init", "update"] | optax.Params | None = None,
     corrected_mask: Mask = None,
     weight_decay_mask: Mask = None,
+    precision: Precision | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adafactor with weight decay: :func:`optax.adafactor` made to decay.
 
@@ -64,6 +66,7 @@ def adafactorw(
       mask: which parameters decay; see :func:`add_decayed_weights`.
       coupling, peak_learning_rate, cautious, penalty, form, anchor, corrected_mask,
         weight_decay_mask: as in :func:`with_weight_decay`.
+      precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`.
@@ -119,4 +122,5 @@ def adafactorw(
         anchor=anchor,
         corrected_mask=corrected_mask,
         weight_decay_mask=weight_decay_mask,
+        precision=precision,
     )

@@ -6,6 +6,7 @@ import optax
 
 from optaxwd._typing import Coupling, Form, Mask, Scalar, ScalarOrSchedule
 from optaxwd.optimizers._assemble import assemble
+from optaxwd.precision import Precision
 from optaxwd.transforms import Penalty, scale_by_adam, scale_by_nadam
 
 
@@ -28,6 +29,7 @@ def adamw(
     anchor: Literal["init", "update"] | optax.Params | None = None,
     corrected_mask: Mask = None,
     weight_decay_mask: Mask = None,
+    precision: Precision | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adam with decoupled weight decay; in place of :func:`optax.adamw`.
 
@@ -48,6 +50,7 @@ def adamw(
       nesterov: use Nesterov momentum, as in :func:`nadamw`.
       coupling, peak_learning_rate, cautious, penalty, form, anchor, corrected_mask,
         weight_decay_mask: as in :func:`with_weight_decay`.
+      precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`.
@@ -83,6 +86,7 @@ def adamw(
         anchor=anchor,
         corrected_mask=corrected_mask,
         weight_decay_mask=weight_decay_mask,
+        precision=precision,
     )
 
 
@@ -100,6 +104,7 @@ def adam_l2(
     penalty: str | Penalty = "l2",
     anchor: Literal["init", "update"] | optax.Params | None = None,
     weight_decay_mask: Mask = None,
+    precision: Precision | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adam on the loss plus :math:`\tfrac12\lambda\|\theta\|^2`.
 
@@ -115,6 +120,7 @@ def adam_l2(
       mask: which parameters are penalised; see :func:`add_decayed_weights`.
       nesterov: use Nesterov momentum.
       penalty, anchor, weight_decay_mask: as in :func:`with_weight_decay`.
+      precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`.
@@ -148,6 +154,7 @@ def adam_l2(
         penalty=penalty,
         anchor=anchor,
         weight_decay_mask=weight_decay_mask,
+        precision=precision,
     )
 
 
@@ -170,6 +177,7 @@ def nadamw(
     anchor: Literal["init", "update"] | optax.Params | None = None,
     corrected_mask: Mask = None,
     weight_decay_mask: Mask = None,
+    precision: Precision | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""NAdam with decoupled weight decay; in place of :func:`optax.nadamw`.
 
@@ -188,6 +196,7 @@ def nadamw(
       coupling, peak_learning_rate, cautious, penalty, form, anchor, corrected_mask,
         weight_decay_mask: as in :func:`with_weight_decay`. ``torch.optim.NAdam`` has
         ``coupling="l2"`` unless told ``decoupled_weight_decay=True``.
+      precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`.
@@ -232,4 +241,5 @@ def nadamw(
         anchor=anchor,
         corrected_mask=corrected_mask,
         weight_decay_mask=weight_decay_mask,
+        precision=precision,
     )

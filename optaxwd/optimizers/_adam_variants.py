@@ -7,6 +7,7 @@ import optax
 from optaxwd._checks import check_scalar_or_schedule
 from optaxwd._typing import Coupling, Form, Mask, Scalar, ScalarOrSchedule
 from optaxwd.optimizers._assemble import assemble
+from optaxwd.precision import Precision
 from optaxwd.transforms import InitialNorm, Penalty, scale_by_adam
 
 
@@ -28,6 +29,7 @@ def adamc(
     anchor: Literal["init", "update"] | optax.Params | None = None,
     corrected_mask: Mask = None,
     weight_decay_mask: Mask = None,
+    precision: Precision | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""AdamC: Adam with corrected weight decay for layers that are normalised.
 
@@ -58,6 +60,7 @@ def adamc(
         ``learning_rate`` takes; needed unless that is a number.
       cautious, penalty, form, anchor, weight_decay_mask: as in
         :func:`with_weight_decay`.
+      precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
       corrected_mask: which parameters take the corrected rate, a mask or rules;
         ``None``: all that decay.
 
@@ -102,6 +105,7 @@ def adamc(
         anchor=anchor,
         corrected_mask=corrected_mask,
         weight_decay_mask=weight_decay_mask,
+        precision=precision,
     )
 
 
@@ -122,6 +126,7 @@ def adamwn(
     cautious: bool = False,
     corrected_mask: Mask = None,
     weight_decay_mask: Mask = None,
+    precision: Precision | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""AdamWN: Adam with weight norm control.
 
@@ -145,6 +150,7 @@ def adamwn(
       coupling, peak_learning_rate, cautious, corrected_mask, weight_decay_mask: as in
         :func:`with_weight_decay`; ``coupling="l2"`` adds the gradient of
         :math:`\tfrac12\lambda(\|\theta\| - r\|\theta_0\|)^2` to the gradient.
+      precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`. State: that of
@@ -179,4 +185,5 @@ def adamwn(
         anchor=InitialNorm(ratio),
         corrected_mask=corrected_mask,
         weight_decay_mask=weight_decay_mask,
+        precision=precision,
     )

@@ -8,6 +8,7 @@ from optaxwd._checks import check_scalar_or_schedule, one_mask
 from optaxwd._typing import Coupling, Mask, Scalar, ScalarOrSchedule
 from optaxwd.optimizers._assemble import complete
 from optaxwd.optimizers._couplings import check_coupling, rate_factor
+from optaxwd.precision import Precision
 from optaxwd.transforms import constraint_stage, scale_by_adam, scale_by_learning_rate
 
 _NAME = "adamcpr"
@@ -40,6 +41,7 @@ def adamcpr(
     coupling: Coupling = "constant",
     peak_learning_rate: Any = None,
     weight_decay_mask: Mask = None,
+    precision: Precision | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adam with a bound on every tensor in place of a rate of decay.
 
@@ -62,6 +64,7 @@ def adamcpr(
       nesterov: use Nesterov momentum, as in :func:`nadamw`.
       measure, kappa_update, kappa_adapt, interval, ema_decay, weight_decay_mask: as in
         :func:`constrain_norms`.
+      precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
       coupling: what scales the pull: ``"constant"``: nothing; ``"learning_rate"``:
         :math:`f_t = \eta_t`, the code's ``reg_by_lr``; ``"independent"``:
         :math:`f_t = \eta_t / \eta_\text{peak}`.
@@ -122,5 +125,8 @@ def adamcpr(
     )
     adam = scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
     return complete(
-        (adam, scale_by_learning_rate(learning_rate), constraint), mask, _NAME
+        (adam, scale_by_learning_rate(learning_rate), constraint),
+        mask,
+        _NAME,
+        precision,
     )

@@ -9,6 +9,7 @@ from optaxwd._checks import one_mask
 from optaxwd._typing import Coupling, Mask, Scalar, ScalarOrSchedule
 from optaxwd.optimizers._assemble import assemble_within
 from optaxwd.optimizers._sgd import long_run, momentum_stage
+from optaxwd.precision import Precision
 from optaxwd.transforms import project_stage, scale_by_adam
 
 
@@ -31,6 +32,7 @@ def adamp(
     peak_learning_rate: Any = None,
     cautious: bool = False,
     weight_decay_mask: Mask = None,
+    precision: Precision | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adam with decoupled decay, projected off weights whose size the loss ignores.
 
@@ -62,6 +64,7 @@ def adamp(
       coupling, peak_learning_rate, cautious, weight_decay_mask: as in
         :func:`with_weight_decay`; couplings all but ``"l2"``, which would take
         the decay for a gradient and project it away.
+      precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`. State: that of :func:`adamw`,
@@ -101,6 +104,7 @@ def adamp(
         weight_decay_ratio=weight_decay_ratio,
         channel_axis=channel_axis,
         stacked=stacked,
+        precision=precision,
     )
 
 
@@ -120,6 +124,7 @@ def sgdp(
     peak_learning_rate: Any = None,
     cautious: bool = False,
     weight_decay_mask: Mask = None,
+    precision: Precision | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""SGD with decoupled decay, projected off weights whose size the loss ignores.
 
@@ -159,6 +164,7 @@ def sgdp(
       coupling, peak_learning_rate, cautious, weight_decay_mask: as in
         :func:`with_weight_decay`, with :math:`\lambda/(1-\mu)` for λ; couplings all but
         ``"l2"``, which would take the decay for a gradient and project it away.
+      precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`. State: that of :func:`sgdw`,
@@ -197,4 +203,5 @@ def sgdp(
         channel_axis=channel_axis,
         stacked=stacked,
         stretch=long_run(momentum),
+        precision=precision,
     )

@@ -7,6 +7,7 @@ import optax
 from optaxwd._checks import check_decay_factor, one_mask
 from optaxwd._typing import Mask, Scalar, ScalarOrSchedule
 from optaxwd.optimizers._assemble import complete
+from optaxwd.precision import Precision
 from optaxwd.transforms import amos_stage, keep_dtypes
 
 
@@ -24,6 +25,7 @@ def amos(
     d_coef: Scalar = 0.25,
     reduced_axes: Any = None,
     weight_decay_mask: Mask = None,
+    precision: Precision | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Amos: decay and learning rate that adapt to an expected scale of the weights.
 
@@ -48,6 +50,7 @@ def amos(
       mask: which parameters decay; where they do not, the learning rate still fades.
       c_coef, d_coef, reduced_axes: as in :func:`scale_by_amos`.
       weight_decay_mask: another name for ``mask``.
+      precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`. State: 8 bytes per leaf, and the
@@ -94,4 +97,4 @@ def amos(
         check_decay_factor(momentum, "momentum", "amos")
         mean = optax.ema(momentum, debias=False, accumulator_dtype=accumulator_dtype)
         stages += (keep_dtypes(mean, keep_updates=True),)
-    return complete(stages, mask, "amos")
+    return complete(stages, mask, "amos", precision)

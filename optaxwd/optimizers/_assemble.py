@@ -22,6 +22,7 @@ from optaxwd.optimizers._couplings import (
     check_coupling,
     rate_factor,
 )
+from optaxwd.precision import apply_precision
 from optaxwd.rules import DecayRules
 from optaxwd.transforms import (
     decay_stage,
@@ -47,6 +48,7 @@ def assemble(
     anchor: Any = None,
     corrected_mask: Any = None,
     weight_decay_mask: Any = None,
+    precision: Any = None,
     prefix: str = "",
     stretch: Any = 1.0,
 ) -> optax.GradientTransformationExtraArgs:
@@ -78,13 +80,13 @@ def assemble(
     )
     to_step = scale_by_learning_rate(learning_rate)
     if coupling == "l2":
-        return complete((decay, preconditioner, to_step), mask, owner)
+        return complete((decay, preconditioner, to_step), mask, owner, precision)
     if before:
-        return complete((preconditioner, decay, to_step), mask, owner)
+        return complete((preconditioner, decay, to_step), mask, owner, precision)
     if not cautious:
-        return complete((preconditioner, to_step, decay), mask, owner)
+        return complete((preconditioner, to_step, decay), mask, owner, precision)
     chain = _chain_with_direction(preconditioner, to_step, decay)
-    return _checked(chain, mask, owner)
+    return _checked(chain, mask, owner, precision)
 
 
 def assemble_around(
@@ -102,6 +104,7 @@ def assemble_around(
     anchor: Any = None,
     corrected_mask: Any = None,
     weight_decay_mask: Any = None,
+    precision: Any = None,
 ) -> optax.GradientTransformationExtraArgs:
     """Build :func:`optaxwd.decouple` for ``owner``."""
     check_transformation(optimizer, "optimizer", owner)
@@ -130,7 +133,7 @@ def assemble_around(
         scaled_later=False,
     )
     stages = (decay, optimizer) if coupling == "l2" else (optimizer, decay)
-    return complete(stages, mask, owner)
+    return complete(stages, mask, owner, precision)
 
 
 def assemble_within(
@@ -143,6 +146,7 @@ def assemble_within(
     coupling: str = "learning_rate",
     peak_learning_rate: Any = None,
     mask: Any = None,
+    precision: Any = None,
     stretch: Any = 1.0,
     **options: Any,
 ) -> optax.GradientTransformationExtraArgs:
@@ -179,7 +183,8 @@ def assemble_within(
         owner=owner,
         **options,
     )
-    return complete((decayed, to_step) if before else (decayed,), mask, owner)
+    stages = (decayed, to_step) if before else (decayed,)
+    return complete(stages, mask, owner, precision)
 
 
 def _decay(
@@ -229,10 +234,13 @@ def _decay(
 
 
 def complete(
-    stages: tuple[optax.GradientTransformation, ...], mask: Any, owner: str
+    stages: tuple[optax.GradientTransformation, ...],
+    mask: Any,
+    owner: str,
+    precision: Any = None,
 ) -> optax.GradientTransformationExtraArgs:
-    """Chain ``stages`` under an error for missing parameters and under frozen rules."""
-    return _checked(optax.chain(*stages), mask, owner)
+    """Chain ``stages``, under a precision, frozen rules and a check of parameters."""
+    return _checked(optax.chain(*stages), mask, owner, precision)
 
 
 def _chain_with_direction(
@@ -268,8 +276,13 @@ def _chain_with_direction(
 
 
 def _checked(
-    chain: optax.GradientTransformationExtraArgs, mask: Any, owner: str
+    chain: optax.GradientTransformationExtraArgs,
+    mask: Any,
+    owner: str,
+    precision: Any,
 ) -> optax.GradientTransformationExtraArgs:
+    if precision is not None:
+        chain = apply_precision(chain, precision, owner)
     if isinstance(mask, DecayRules) and mask.freezes:
         chain = freeze(chain, mask)
 

@@ -6,6 +6,7 @@ import optax
 
 from optaxwd._typing import Coupling, Form, Mask, ScalarOrSchedule
 from optaxwd.optimizers._assemble import assemble, assemble_around
+from optaxwd.precision import Precision
 from optaxwd.transforms import Penalty
 
 
@@ -23,6 +24,7 @@ def with_weight_decay(
     anchor: Literal["init", "update"] | optax.Params | None = None,
     corrected_mask: Mask = None,
     weight_decay_mask: Mask = None,
+    precision: Precision | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Make a complete optimizer from any ``scale_by_*``.
 
@@ -66,6 +68,7 @@ def with_weight_decay(
         corrected rate: those of layers that a normalisation follows. The others that
         decay take :math:`\eta_t\lambda`. A mask or rules; ``None``: all.
       weight_decay_mask: another name for ``mask``.
+      precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`, a chain of three stages. Its
@@ -114,6 +117,7 @@ def with_weight_decay(
         anchor=anchor,
         corrected_mask=corrected_mask,
         weight_decay_mask=weight_decay_mask,
+        precision=precision,
     )
 
 
@@ -131,6 +135,7 @@ def decouple(
     anchor: Literal["init", "update"] | optax.Params | None = None,
     corrected_mask: Mask = None,
     weight_decay_mask: Mask = None,
+    precision: Precision | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Add weight decay to any finished optimizer.
 
@@ -164,6 +169,7 @@ def decouple(
       anchor: what parameters decay to; see :func:`add_decayed_weights`.
       corrected_mask: see :func:`with_weight_decay`.
       weight_decay_mask: another name for ``mask``.
+      precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`, a chain of two stages.
@@ -201,4 +207,5 @@ def decouple(
         anchor=anchor,
         corrected_mask=corrected_mask,
         weight_decay_mask=weight_decay_mask,
+        precision=precision,
     )

@@ -10,6 +10,7 @@ from optaxwd._checks import check_decay_factor, one_mask
 from optaxwd._typing import Mask, Scalar, ScalarOrSchedule
 from optaxwd.optimizers._assemble import complete
 from optaxwd.optimizers._muon import muon_groups, numbers_of_matrices, orthogonalise
+from optaxwd.precision import Precision
 from optaxwd.rules import resolve_decays
 from optaxwd.transforms import hyperball_stage, scale_by_adam
 
@@ -27,6 +28,7 @@ def adamh(
     adam_learning_rate: ScalarOrSchedule | None = None,
     stacked: Mapping[Any, int] | None = None,
     weight_decay_mask: Mask = None,
+    precision: Precision | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adam Hyperball: matrices keep their initial norm, and nothing decays.
 
@@ -49,6 +51,7 @@ def adamh(
       adam_learning_rate: the learning rate of all others, not relative to anything;
         ``None``: ``learning_rate``, which is mostly too large for them.
       stacked, weight_decay_mask: as in :func:`step_on_hyperball`.
+      precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`. State: Adam's, 4 bytes, and 4
@@ -90,7 +93,7 @@ def adamh(
             other_name="adam_learning_rate",
         ),
     )
-    return complete(stages, mask, "adamh")
+    return complete(stages, mask, "adamh", precision)
 
 
 def muonh(
@@ -111,6 +114,7 @@ def muonh(
     muon_weight_dimension_numbers: Any = None,
     stacked: Mapping[Any, int] | None = None,
     weight_decay_mask: Mask = None,
+    precision: Precision | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Muon Hyperball: matrices keep their initial norm, and nothing decays.
 
@@ -146,6 +150,7 @@ def muonh(
       adam_learning_rate: the learning rate of what does not keep its norm; ``None``:
         ``learning_rate``, which is mostly too large for it.
       stacked, weight_decay_mask: as in :func:`step_on_hyperball`.
+      precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`. State: one moment for what
@@ -218,4 +223,4 @@ def muonh(
             other_name="adam_learning_rate",
         ),
     )
-    return complete(stages, mask, "muonh")
+    return complete(stages, mask, "muonh", precision)

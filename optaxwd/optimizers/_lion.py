@@ -7,6 +7,7 @@ import optax
 from optaxwd._checks import check_decay_factor
 from optaxwd._typing import Coupling, Form, Mask, Scalar, ScalarOrSchedule
 from optaxwd.optimizers._assemble import assemble
+from optaxwd.precision import Precision
 from optaxwd.transforms import Penalty, keep_dtypes
 
 
@@ -26,6 +27,7 @@ def lionw(
     anchor: Literal["init", "update"] | optax.Params | None = None,
     corrected_mask: Mask = None,
     weight_decay_mask: Mask = None,
+    precision: Precision | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Lion with decoupled weight decay; in place of :func:`optax.lion`.
 
@@ -47,6 +49,7 @@ def lionw(
       mask: which parameters decay; see :func:`add_decayed_weights`.
       coupling, peak_learning_rate, cautious, penalty, form, anchor, corrected_mask,
         weight_decay_mask: as in :func:`with_weight_decay`.
+      precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`.
@@ -84,4 +87,5 @@ def lionw(
         anchor=anchor,
         corrected_mask=corrected_mask,
         weight_decay_mask=weight_decay_mask,
+        precision=precision,
     )

@@ -13,6 +13,7 @@ import optax.contrib
 from optaxwd._checks import check_decay_factor, one_mask
 from optaxwd._typing import Coupling, Form, Mask, Scalar, ScalarOrSchedule
 from optaxwd.optimizers._assemble import assemble
+from optaxwd.precision import Precision
 from optaxwd.rules import resolve_decays
 from optaxwd.transforms import Penalty, keep_dtypes, scale_by_adam
 
@@ -49,6 +50,7 @@ def muonw(
     anchor: Literal["init", "update"] | optax.Params | None = None,
     corrected_mask: Mask = None,
     weight_decay_mask: Mask = None,
+    precision: Precision | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Muon with decoupled weight decay; in place of ``optax.contrib.muon``.
 
@@ -89,6 +91,7 @@ def muonw(
         aspect ratio.
       coupling, peak_learning_rate, cautious, penalty, form, anchor, corrected_mask,
         weight_decay_mask: as in :func:`with_weight_decay`.
+      precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`.
@@ -153,6 +156,7 @@ def muonw(
         "form": form,
         "anchor": anchor,
         "corrected_mask": corrected_mask,
+        "precision": precision,
     }
     return optax.partition(
         {

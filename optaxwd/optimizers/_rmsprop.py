@@ -11,6 +11,7 @@ from optaxwd._checks import (
 )
 from optaxwd._typing import Coupling, Form, Mask, Scalar, ScalarOrSchedule
 from optaxwd.optimizers._assemble import assemble_around
+from optaxwd.precision import Precision
 from optaxwd.transforms import Penalty, keep_dtypes, scale_by_learning_rate
 
 
@@ -35,6 +36,7 @@ def rmspropw(
     anchor: Literal["init", "update"] | optax.Params | None = None,
     corrected_mask: Mask = None,
     weight_decay_mask: Mask = None,
+    precision: Precision | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""RMSProp with decoupled weight decay: :func:`optax.rmsprop` made to decay.
 
@@ -60,6 +62,7 @@ def rmspropw(
       mask: which parameters decay; see :func:`add_decayed_weights`.
       coupling, peak_learning_rate, cautious, penalty, form, anchor, corrected_mask,
         weight_decay_mask: as in :func:`with_weight_decay`.
+      precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`.
@@ -110,6 +113,7 @@ def rmspropw(
         anchor=anchor,
         corrected_mask=corrected_mask,
         weight_decay_mask=weight_decay_mask,
+        precision=precision,
     )
 
 
@@ -129,6 +133,7 @@ def rmsprop_l2(
     penalty: str | Penalty = "l2",
     anchor: Literal["init", "update"] | optax.Params | None = None,
     weight_decay_mask: Mask = None,
+    precision: Precision | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""RMSProp on the loss plus :math:`\tfrac12\lambda\|\theta\|^2`.
 
@@ -150,6 +155,7 @@ def rmsprop_l2(
       weight_decay: :math:`\lambda_t`, a number, a scalar array or a schedule.
       mask: which parameters are penalised; see :func:`add_decayed_weights`.
       penalty, anchor, weight_decay_mask: as in :func:`with_weight_decay`.
+      precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`.
@@ -193,6 +199,7 @@ def rmsprop_l2(
         penalty=penalty,
         anchor=anchor,
         weight_decay_mask=weight_decay_mask,
+        precision=precision,
     )
 
 

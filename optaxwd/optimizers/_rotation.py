@@ -45,6 +45,7 @@ def assemble_rotation(
     center: bool,
     norm_decay: Scalar,
     norm_eps: Scalar,
+    precision: Any = None,
 ) -> optax.GradientTransformationExtraArgs:
     """Build a rotational variant: the rotation is ``per_root_rate`` times √R."""
     check_scalar_or_schedule(learning_rate, "learning_rate", owner)
@@ -83,7 +84,7 @@ def assemble_rotation(
         owner=owner,
     )
     if not in_gradient:
-        return complete((preconditioner, turn), mask, owner)
+        return complete((preconditioner, turn), mask, owner, precision)
     decay = decay_stage(
         weight_decay,
         mask=mask,
@@ -97,4 +98,4 @@ def assemble_rotation(
     )
     decay = keep_dtypes(decay, keep_updates=True)
     others = unless_turned(decay, mask, channel_axis, stacked, owner)
-    return complete((others, preconditioner, turn), mask, owner)
+    return complete((others, preconditioner, turn), mask, owner, precision)

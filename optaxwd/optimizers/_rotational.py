@@ -9,6 +9,7 @@ from optaxwd._checks import check_decay_factor, one_mask
 from optaxwd._typing import Coupling, Mask, Scalar, ScalarOrSchedule
 from optaxwd.optimizers._rotation import assemble_rotation, refuse_l2
 from optaxwd.optimizers._sgd import momentum_stage
+from optaxwd.precision import Precision
 from optaxwd.schedules import rotation_per_root_rate
 from optaxwd.transforms import keep_dtypes, scale_by_adam
 
@@ -32,6 +33,7 @@ def rotational_adamw(
     coupling: Coupling = "learning_rate",
     peak_learning_rate: Any = None,
     weight_decay_mask: Mask = None,
+    precision: Precision | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""AdamW at its rotational equilibrium from the first step on (RV-AdamW).
 
@@ -60,6 +62,7 @@ def rotational_adamw(
       coupling, peak_learning_rate: what :math:`R_t` is, as in
         :func:`with_weight_decay`; not ``"l2"``.
       weight_decay_mask: another name for ``mask``.
+      precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`. State: that of
@@ -104,6 +107,7 @@ def rotational_adamw(
         center=center,
         norm_decay=norm_decay,
         norm_eps=norm_eps,
+        precision=precision,
     )
 
 
@@ -123,6 +127,7 @@ def rotational_sgd(
     coupling: Coupling = "l2",
     peak_learning_rate: Any = None,
     weight_decay_mask: Mask = None,
+    precision: Precision | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""SGD at its rotational equilibrium from the first step on (RV-SGDM).
 
@@ -152,6 +157,7 @@ def rotational_sgd(
       coupling: one of all five; by default ``"l2"``, as in the paper.
       peak_learning_rate: as in :func:`with_weight_decay`.
       weight_decay_mask: another name for ``mask``.
+      precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`. State: the momentum and 8 bytes
@@ -190,6 +196,7 @@ def rotational_sgd(
         center=center,
         norm_decay=norm_decay,
         norm_eps=norm_eps,
+        precision=precision,
     )
 
 
@@ -209,6 +216,7 @@ def rotational_lion(
     coupling: Coupling = "learning_rate",
     peak_learning_rate: Any = None,
     weight_decay_mask: Mask = None,
+    precision: Precision | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Lion at its rotational equilibrium from the first step on (RV-Lion).
 
@@ -231,6 +239,7 @@ def rotational_lion(
       norm_eps: its ε.
       coupling, peak_learning_rate: as in :func:`rotational_adamw`; not ``"l2"``.
       weight_decay_mask: another name for ``mask``.
+      precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`. State: the momentum and 8 bytes
@@ -274,4 +283,5 @@ def rotational_lion(
         center=center,
         norm_decay=norm_decay,
         norm_eps=norm_eps,
+        precision=precision,
     )

@@ -8,6 +8,7 @@ import optax
 from optaxwd._checks import check_scalar_or_schedule, one_mask
 from optaxwd._typing import Mask, Scalar, ScalarOrSchedule
 from optaxwd.optimizers._assemble import complete
+from optaxwd.precision import Precision
 from optaxwd.transforms import scale_by_adam, scale_by_learning_rate, selective_stage
 
 
@@ -25,6 +26,7 @@ def adamspd(
     anchor: Literal["init", "update"] | optax.Params | None = "init",
     stacked: Mapping[Any, int] | None = None,
     weight_decay_mask: Mask = None,
+    precision: Precision | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adam with selective projection decay, for fine-tuning.
 
@@ -53,6 +55,7 @@ def adamspd(
       nesterov: use Nesterov momentum, as in :func:`nadamw`.
       anchor, stacked, weight_decay_mask: as in
         :func:`with_selective_projection_decay`.
+      precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`. State: Adam's, 8 bytes, and
@@ -97,4 +100,4 @@ def adamspd(
         stacked=stacked,
         owner="adamspd",
     )
-    return complete((spd,), mask, "adamspd")
+    return complete((spd,), mask, "adamspd", precision)

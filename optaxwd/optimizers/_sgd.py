@@ -7,6 +7,7 @@ import optax
 from optaxwd._checks import check_decay_factor
 from optaxwd._typing import Coupling, Form, Mask, Scalar, ScalarOrSchedule
 from optaxwd.optimizers._assemble import assemble
+from optaxwd.precision import Precision
 from optaxwd.transforms import Penalty, keep_dtypes
 
 
@@ -26,6 +27,7 @@ def sgdw(
     anchor: Literal["init", "update"] | optax.Params | None = None,
     corrected_mask: Mask = None,
     weight_decay_mask: Mask = None,
+    precision: Precision | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""SGD with decoupled weight decay.
 
@@ -45,6 +47,7 @@ def sgdw(
       mask: which parameters decay; see :func:`add_decayed_weights`.
       coupling, peak_learning_rate, cautious, penalty, form, anchor, corrected_mask,
         weight_decay_mask: as in :func:`with_weight_decay`.
+      precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`.
@@ -80,6 +83,7 @@ def sgdw(
         anchor=anchor,
         corrected_mask=corrected_mask,
         weight_decay_mask=weight_decay_mask,
+        precision=precision,
     )
 
 
@@ -94,6 +98,7 @@ def sgd_l2(
     penalty: str | Penalty = "l2",
     anchor: Literal["init", "update"] | optax.Params | None = None,
     weight_decay_mask: Mask = None,
+    precision: Precision | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""SGD on the loss plus :math:`\tfrac12\lambda\|\theta\|^2`.
 
@@ -110,6 +115,7 @@ def sgd_l2(
       weight_decay: :math:`\lambda_t`, a number, a scalar array or a schedule.
       mask: which parameters are penalised; see :func:`add_decayed_weights`.
       penalty, anchor, weight_decay_mask: as in :func:`with_weight_decay`.
+      precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`.
@@ -142,6 +148,7 @@ def sgd_l2(
         penalty=penalty,
         anchor=anchor,
         weight_decay_mask=weight_decay_mask,
+        precision=precision,
     )
 
 

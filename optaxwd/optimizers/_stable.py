@@ -8,6 +8,7 @@ from optaxwd._checks import check_bool, one_mask
 from optaxwd._typing import Coupling, Form, Mask, Scalar, ScalarOrSchedule
 from optaxwd.optimizers._assemble import assemble, assemble_within
 from optaxwd.optimizers._sgd import long_run, momentum_stage
+from optaxwd.precision import Precision
 from optaxwd.transforms import (
     Penalty,
     keep_dtypes,
@@ -32,6 +33,7 @@ def adams(
     peak_learning_rate: Any = None,
     cautious: bool = False,
     weight_decay_mask: Mask = None,
+    precision: Precision | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adam whose decay is divided by the root mean square gradient of the whole model.
 
@@ -60,6 +62,7 @@ def adams(
       coupling: ``"learning_rate"``, ``"independent"``, ``"constant"`` or
         ``"corrected"``, as in :func:`with_weight_decay`.
       peak_learning_rate, cautious, weight_decay_mask: as in :func:`with_weight_decay`.
+      precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`. State: Adam's, and 8 bytes.
@@ -98,6 +101,7 @@ def adams(
         cautious=cautious,
         mask=one_mask(mask, weight_decay_mask, "adams"),
         b2=b2,
+        precision=precision,
     )
 
 
@@ -117,6 +121,7 @@ def sgds(
     anchor: Literal["init", "update"] | optax.Params | None = None,
     corrected_mask: Mask = None,
     weight_decay_mask: Mask = None,
+    precision: Precision | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""SGD with decoupled decay that momentum makes as much faster as the steps.
 
@@ -147,6 +152,7 @@ def sgds(
         ``"corrected"``, as in :func:`with_weight_decay`.
       peak_learning_rate, cautious, penalty, form, anchor, corrected_mask,
         weight_decay_mask: as in :func:`with_weight_decay`.
+      precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`, with the state of :func:`sgdw`:
@@ -190,6 +196,7 @@ def sgds(
         corrected_mask=corrected_mask,
         weight_decay_mask=weight_decay_mask,
         stretch=long_run(momentum),
+        precision=precision,
     )
 
 

@@ -2,6 +2,7 @@
 
 from optaxwd.precision._compress import compress_state as compress_state
 from optaxwd.precision._policy import Policy as Policy
+from optaxwd.precision._policy import Precision as Precision
 from optaxwd.precision._round_updates import round_updates as round_updates
 from optaxwd.precision._rounder import RoundUpdatesState as RoundUpdatesState
 from optaxwd.precision._with_precision import PrecisionState as PrecisionState
@@ -12,6 +13,7 @@ from optaxwd.precision._with_precision import with_precision as with_precision
 
 __all__ = [
     "Policy",
+    "Precision",
     "PrecisionState",
     "RoundUpdatesState",
     "apply_precision",

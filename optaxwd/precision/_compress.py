@@ -1,1 +1,2 @@
-def compress_state(*a, **k): raise NotImplementedError
+def compress_state(*a, **k):
+    raise NotImplementedError

@@ -8,8 +8,11 @@ import jax.numpy as jnp
 from optaxwd.numerics import round_nearest
 
 
+_LARGEST = float(jnp.finfo(jnp.float32).max)
+
+
 def land(
-    target: jax.Array, param: jax.Array, step: jax.Array, dtype: Any
+    target: jax.Array, param: jax.Array, dtype: Any
 ) -> tuple[jax.Array, jax.Array]:
     """Return the update from ``param`` to ``target`` and the place where it ends.
 
@@ -20,13 +23,13 @@ def land(
     Args:
       target: where to go, a number of ``dtype``, in float32.
       param: from where, likewise.
-      step: the update that was asked for, in float32: it is taken where a difference
-        says nothing, because the target is infinite or NaN.
       dtype: the dtype of the parameter.
 
     Returns:
       The update and the end of it, both float32.
     """
-    update = target - param
-    update = jnp.where(jnp.isfinite(update), update, step)
+    # No difference leads to what is infinite or NaN, nor back: inf − inf is NaN.
+    update = jnp.where(
+        jnp.isfinite(target), jnp.clip(target - param, -_LARGEST, _LARGEST), target
+    )
     return update, round_nearest(param + update, dtype)

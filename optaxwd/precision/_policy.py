@@ -1,7 +1,7 @@
 """What is kept in which precision, in one value."""
 
 import dataclasses
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from optaxwd._checks import check_choice
 from optaxwd.precision._keys import KeySource
@@ -64,6 +64,9 @@ class Policy:
     def stores_randomly(self) -> bool:
         """Whether storing the moments needs a key."""
         return self.state == "bfloat16"
+
+
+Precision: TypeAlias = Policy | RoundingName
 
 
 def as_policy(precision: Any, owner: str) -> Policy:

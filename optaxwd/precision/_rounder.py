@@ -113,7 +113,7 @@ def complete(params: Any, state: RoundUpdatesState) -> Any:
         return jax.tree.map(lambda p: widen(p) if is_narrow(p) else p, params)
 
     def leaf(param: Any, kept: Any) -> Any:
-        if not is_narrow(param):
+        if not is_narrow(param) or isinstance(kept, optax.MaskedNode):
             return param
         return _OF_RESIDUAL[kept.dtype].complete(param, kept)
 

@@ -53,7 +53,7 @@ def _step_stochastic(
 ) -> tuple[jax.Array, Any]:
     wide = _widen(param)
     target = round_stochastic(key, wide + step, param.dtype)
-    return land(target, wide, step, param.dtype)[0], kept
+    return land(target, wide, param.dtype)[0], kept
 
 
 # The exponents of float16 do not reach low enough for what it leaves over.
@@ -89,7 +89,7 @@ def _step_compensated(
     wide = _widen(param)
     wanted = _compensation(param, kept) + step
     target = round_nearest(wide + wanted, param.dtype)
-    update, end = land(target, wide, step, param.dtype)
+    update, end = land(target, wide, param.dtype)
     rest = wanted - (end - wide)
     rest = jnp.where(jnp.isfinite(rest), rest, 0.0)
     return update, rest.astype(_COMPENSATION)
@@ -105,7 +105,7 @@ def _step_split(
     del key
     high, rest = split(join(param, kept) + step, param.dtype)
     target = _widen(high)
-    update, end = land(target, _widen(param), step, param.dtype)
+    update, end = land(target, _widen(param), param.dtype)
     return update, jnp.where(end == target, rest, 0)
 
 
@@ -121,7 +121,7 @@ def _step_master(
     del key
     master = _complete_master(param, kept) + step
     target = round_nearest(master, param.dtype)
-    return land(target, _widen(param), step, param.dtype)[0], master
+    return land(target, _widen(param), param.dtype)[0], master
 
 
 ROUNDINGS = {

@@ -8,7 +8,7 @@ import optax
 from optaxwd._checks import check_params, check_transformation
 from optaxwd.numerics import widen
 from optaxwd.precision._compress import compress_state
-from optaxwd.precision._policy import Policy, RoundingName, as_policy
+from optaxwd.precision._policy import Precision, as_policy
 from optaxwd.precision._rounder import (
     Rounder,
     RoundUpdatesState,
@@ -31,7 +31,7 @@ class PrecisionState(NamedTuple):
 
 
 def with_precision(
-    optimizer: optax.GradientTransformation, precision: Policy | RoundingName = "split"
+    optimizer: optax.GradientTransformation, precision: Precision = "split"
 ) -> optax.GradientTransformationExtraArgs:
     r"""Compute an optimizer's updates in float32 for parameters of 16 bits.
 
@@ -174,7 +174,7 @@ def float32_parameters(params: optax.Params, state: Any) -> optax.Params:
       it keeps nothing, and for wider parameters, the parameters themselves.
 
     Raises:
-      ValueError: if the state holds none, or several of the three.
+      ValueError: if the state is of none of the three.
 
     Examples:
       >>> import jax.numpy as jnp
@@ -194,13 +194,16 @@ def float32_parameters(params: optax.Params, state: Any) -> optax.Params:
     found = [
         node for node in jax.tree.leaves(state, is_leaf=is_state) if is_state(node)
     ]
-    if len(found) != 1:
+    if not found:
         raise ValueError(
-            "float32_parameters: the state must be of one optimizer that rounds its "
-            f"updates, got {len(found)} in a {type(state).__name__}. Pass the state "
-            "that belongs to these parameters."
+            "float32_parameters: the state must be of an optimizer that rounds its "
+            f"updates, got a {type(state).__name__} without a RoundUpdatesState. Pass "
+            "the state of round_updates, with_precision or with_master_weights."
         )
-    return complete(params, found[0])
+    # Several, if groups of parameters have optimizers of their own.
+    for one in found:
+        params = complete(params, one)
+    return params
 
 
 def _widen(leaf: Any) -> Any:
