@@ -106,7 +106,10 @@ def _neighbours(x: jax.Array, dtype: Any) -> _Neighbours:
     is_below = missing > _FRACTION_BITS
     unit = jnp.uint32(1) << jnp.minimum(shift, _FRACTION_BITS)
     kept = magnitude & ~(unit - 1)
-    significand = (magnitude & ((1 << _FRACTION_BITS) - 1)) | (1 << _FRACTION_BITS)
+    fraction = magnitude & ((1 << _FRACTION_BITS) - 1)
+    leading = jnp.where(magnitude >> _FRACTION_BITS > 0, 1 << _FRACTION_BITS, 0)
+    further = jnp.clip(missing - 31, 0, 31).astype(jnp.uint32)
+    significand = (fraction | leading.astype(jnp.uint32)) >> further
     return _Neighbours(
         down=jnp.where(is_below, 0, kept),
         up=jnp.where(is_below, _bits_of(float(info.smallest_subnormal)), kept + unit),

@@ -16,7 +16,7 @@ def split(x: jax.Array, dtype: Any) -> tuple[jax.Array, jax.Array]:
 
     ``join`` gives ``x`` back: all of it for bfloat16; for float16, whose range is
     narrower, from 2⁻¹⁷ to 65504, and below to the nearest multiple of 2⁻⁴⁰. Of two
-    numbers that are equally near, either may be taken.
+    numbers that are equally near, to that precision, either may be taken.
 
     Args:
       x: float32, any shape.
