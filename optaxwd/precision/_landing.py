@@ -7,7 +7,6 @@ import jax.numpy as jnp
 
 from optaxwd.numerics import round_nearest
 
-
 _LARGEST = float(jnp.finfo(jnp.float32).max)
 
 
