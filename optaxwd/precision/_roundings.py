@@ -89,6 +89,8 @@ def _step_compensated(
     wide = _widen(param)
     wanted = _compensation(param, kept) + step
     target = round_nearest(wide + wanted, param.dtype)
+    # A step of 0 moves nothing, also where the sum is as near to one as to the other.
+    target = jnp.where(step == 0, wide, target)
     update, end = land(target, wide, param.dtype)
     rest = wanted - (end - wide)
     rest = jnp.where(jnp.isfinite(rest), rest, 0.0)
