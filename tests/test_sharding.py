@@ -1,4 +1,4 @@
-"""Every law on eight devices: one device's numbers, and states sharded as parameters.
+"""On eight devices: one device's numbers, and states sharded as parameters.
 
 JAX fixes the number of devices before it starts, so this file runs itself in a process
 of its own.
@@ -30,9 +30,7 @@ def test_on_eight_devices():
 
 def main():
     import jax
-    import jax.numpy as jnp
     import numpy as np
-    from helpers import assert_close
     from jax.sharding import Mesh, NamedSharding, PartitionSpec
     from test_contracts import NAMES, make
 
@@ -40,27 +38,83 @@ def main():
     mesh = Mesh(np.array(jax.devices()).reshape(4, 2), ("data", "model"))
     specs = {"w": PartitionSpec("data", "model"), "b": PartitionSpec("model")}
     shardings = {name: NamedSharding(mesh, spec) for name, spec in specs.items()}
-    random = np.random.default_rng(0)
+    check_laws({name: make(name) for name in NAMES}, shardings)
+    check_precision(shardings)
+    print(f"all agree: {len(NAMES)}")
+
+
+def arrays(shapes, dtype, seed=0):
+    import jax.numpy as jnp
+    import numpy as np
+
+    random = np.random.default_rng(seed)
+    return {
+        name: jnp.asarray(random.normal(size=shape), dtype)
+        for name, shape in shapes.items()
+    }
+
+
+def check_state(state, shapes, shardings, name):
+    import jax
+
+    for leaf in jax.tree.leaves(state):
+        for key, shape in shapes.items():
+            if leaf.shape == shape:
+                same = leaf.sharding.is_equivalent_to(shardings[key], leaf.ndim)
+                assert same, f"{name}: {leaf.shape} has {leaf.sharding}"
+
+
+def check_laws(transformations, shardings):
+    """Compare one update of each with that of one device."""
+    import jax
+    from helpers import assert_close
+
     shapes = {"w": (8, 16), "b": (16,)}
-
-    def example():
-        return {name: jnp.asarray(random.normal(size=s)) for name, s in shapes.items()}
-
-    params, grads = example(), example()
-    for name in NAMES:
-        tx = make(name)
+    params, grads = arrays(shapes, "float32", 0), arrays(shapes, "float32", 1)
+    placed, placed_grads = jax.device_put((params, grads), (shardings, shardings))
+    for name, tx in transformations.items():
         expected, _ = jax.jit(tx.update)(grads, tx.init(params), params)
-        placed, placed_grads = jax.device_put((params, grads), (shardings, shardings))
         state = jax.jit(tx.init)(placed)
         updates, state = jax.jit(tx.update)(placed_grads, state, placed)
         # Sums over shards, and with them Newton-Schulz iterations, are ordered anew.
         assert_close(updates, jax.device_get(expected), steps=20, message=name)
-        for leaf in jax.tree.leaves(state):
-            for key, shape in shapes.items():
-                if leaf.shape == shape:
-                    same = leaf.sharding.is_equivalent_to(shardings[key], leaf.ndim)
-                    assert same, f"{name}: {leaf.shape} has {leaf.sharding}"
-    print(f"all agree: {len(NAMES)}")
+        check_state(state, shapes, shardings, name)
+
+
+def check_precision(shardings):
+    """Compare the bits of parameters and states after some steps: noise is the same."""
+    import jax
+    import optax
+    from helpers import assert_identical
+
+    import optaxwd
+
+    shapes = {"w": (64, 512), "b": (512,)}
+    params, grads = arrays(shapes, "bfloat16", 0), arrays(shapes, "bfloat16", 1)
+    placed, placed_grads = jax.device_put((params, grads), (shardings, shardings))
+    policies = [
+        optaxwd.Policy("stochastic", key=1),
+        optaxwd.Policy("compensated", "bfloat16", key=1),
+        optaxwd.Policy("split", "int8"),
+        optaxwd.Policy("master"),
+    ]
+    for policy in policies:
+        tx = optaxwd.adamw(0.01, weight_decay=0.1, precision=policy)
+
+        @jax.jit
+        def step(params, state, grads, tx=tx):
+            updates, state = tx.update(grads, state, params)
+            return optax.apply_updates(params, updates), state
+
+        one, one_state = params, tx.init(params)
+        many, many_state = placed, jax.jit(tx.init)(placed)
+        for _ in range(5):
+            one, one_state = step(one, one_state, grads)
+            many, many_state = step(many, many_state, placed_grads)
+            check_state(many_state, shapes, shardings, policy)
+        for key in shapes:
+            assert many[key].sharding.is_equivalent_to(shardings[key], many[key].ndim)
+        assert_identical(*jax.device_get(((many, many_state), (one, one_state))))
 
 
 if __name__ == "__main__":

@@ -39,7 +39,12 @@ def with_precision(
     its step is rounded last. Inside a chain in bfloat16 decay is lost before any
     rounding: :math:`u + \lambda\theta` is u where :math:`|\lambda\theta|` is below
     :math:`|u|/512`. With ``"split"`` and ``"master"`` the parameters that the optimizer
-    sees are those of a float32 run, bit for bit as long as its gradients are.
+    sees are those of a float32 run as long as its gradients are: the same bits, but for
+    the last one where XLA fuses the two programs differently.
+
+    Wrappers that skip or accumulate steps (``optax.apply_if_finite``,
+    ``optax.MultiSteps``) go inside: there they count and sum in float32, and the
+    updates that they give back when they skip have the dtype of all others.
 
     Args:
       optimizer: a complete optimizer, ours or Optax's, its learning rate included.
