@@ -1,5 +1,8 @@
-"""Arrays in, arrays out: rounding to narrower floats, and what it leaves over."""
+"""Arrays in, arrays out: rounding to narrower floats and codes, and what is left."""
 
+from optaxwd.numerics._blocks import dequantize as dequantize
+from optaxwd.numerics._blocks import quantize as quantize
+from optaxwd.numerics._blocks import scale_shape as scale_shape
 from optaxwd.numerics._rounding import round_nearest as round_nearest
 from optaxwd.numerics._rounding import round_stochastic as round_stochastic
 from optaxwd.numerics._rounding import spacing as spacing
@@ -7,4 +10,14 @@ from optaxwd.numerics._split import join as join
 from optaxwd.numerics._split import split as split
 from optaxwd.numerics._widen import widen as widen
 
-__all__ = ["join", "round_nearest", "round_stochastic", "spacing", "split", "widen"]
+__all__ = [
+    "dequantize",
+    "join",
+    "quantize",
+    "round_nearest",
+    "round_stochastic",
+    "scale_shape",
+    "spacing",
+    "split",
+    "widen",
+]

@@ -1,5 +1,6 @@
 """Low-precision parameters and states that lose neither decay nor gradient."""
 
+from optaxwd.precision._compress import CompressedState as CompressedState
 from optaxwd.precision._compress import compress_state as compress_state
 from optaxwd.precision._policy import Policy as Policy
 from optaxwd.precision._policy import Precision as Precision
@@ -12,6 +13,7 @@ from optaxwd.precision._with_precision import with_master_weights as with_master
 from optaxwd.precision._with_precision import with_precision as with_precision
 
 __all__ = [
+    "CompressedState",
     "Policy",
     "Precision",
     "PrecisionState",

@@ -28,9 +28,14 @@ _KINDS = {
 
 
 def find_second_moments(state: Any, owner: str) -> Any:
-    """Return the one state inside ``state`` that keeps second moments, or raise."""
+    """Return the one state inside ``state`` that keeps second moments, or raise.
+
+    Moments that :func:`compress_state` has turned into codes are refused.
+    """
     nodes = jax.tree.leaves(state, is_leaf=lambda node: type(node) in _KINDS)
     found = [node for node in nodes if type(node) in _KINDS]
+    if optax.tree.get_all_with_path(state, "compression_count"):
+        _check_not_compressed(found, owner)
     if len(found) > 1:
         names = ", ".join(type(node).__name__ for node in found)
         raise ValueError(
@@ -58,10 +63,25 @@ def mean_second_moment(moments: Any) -> jax.Array:
 
     A mean over nothing is 0.
     """
-    leaves = jax.tree.leaves(getattr(moments, _KINDS[type(moments)].field))
+    leaves = jax.tree.leaves(_moments_of(moments))
     # Where the dtypes of a state are kept, those of complex parameters are complex.
     real = [jnp.real(leaf) for leaf in leaves if tree.is_inexact(leaf)]
     dtype = jnp.result_type(jnp.float32, *real)
     total = sum((jnp.sum(leaf, dtype=dtype) for leaf in real), jnp.zeros([], dtype))
     # As a float: the size of a large model does not fit into an int32.
     return total / max(float(sum(leaf.size for leaf in real)), 1.0)
+
+
+def _check_not_compressed(found: list[Any], owner: str) -> None:
+    for moments in found:
+        for path, leaf in tree.leaves_with_paths(_moments_of(moments)):
+            if getattr(leaf, "dtype", None) == jnp.uint8:
+                raise ValueError(
+                    f"{owner}: second moments must be floating-point numbers, got "
+                    f"{leaf.dtype} codes at '{tree.path_string(path)}'. Put "
+                    f"compress_state around {owner}, not inside of it."
+                )
+
+
+def _moments_of(state: Any) -> Any:
+    return getattr(state, _KINDS[type(state)].field)

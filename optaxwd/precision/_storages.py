@@ -1,0 +1,122 @@
+"""Two ways to store the moments in a state: 8-bit codes, or bfloat16.
+
+Each stands for itself in the state beside the leaf that it stores: a note, which tells
+whether the leaf is stored otherwise than its transformation made it, and how.
+"""
+
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from optaxwd.numerics import dequantize, quantize, round_stochastic, scale_shape, widen
+
+
+class Storage(Protocol):
+    """How leaves are stored.
+
+    Attributes:
+      is_random: whether :meth:`store` draws random numbers.
+    """
+
+    is_random: bool
+
+    def accepts(self, leaf: Any) -> bool:
+        """Return whether an array can be stored so."""
+        ...
+
+    def start(self, leaf: Any, chosen: bool) -> tuple[Any, Any]:
+        """Return a leaf of the first state as it is stored, and its note."""
+        ...
+
+    def load(self, stored: Any, note: Any) -> Any:
+        """Return the leaf that the transformation gets to see."""
+        ...
+
+    def store(self, leaf: Any, stored: Any, note: Any, key: Any) -> Any:
+        """Return the leaf and its note, with the shapes and dtypes that they had."""
+        ...
+
+
+class Int8:
+    """Codes of 8 bits; the note is the scales, in the dtype that the leaf had."""
+
+    is_random = False
+
+    def accepts(self, leaf: Any) -> bool:
+        """Return whether ``leaf`` is float32 or narrower, and made of whole blocks."""
+        is_float = jnp.issubdtype(leaf.dtype, jnp.floating)
+        is_suited = is_float and leaf.dtype.itemsize in (2, 4)
+        return is_suited and scale_shape(leaf.shape) is not None
+
+    def start(self, leaf: Any, chosen: bool) -> tuple[Any, Any]:
+        """Quantize what is chosen."""
+        return _quantize(leaf, leaf.dtype) if chosen else (leaf, optax.MaskedNode())
+
+    def load(self, stored: Any, note: Any) -> Any:
+        """Return numbers of the dtype of the scales."""
+        if isinstance(note, optax.MaskedNode):
+            return stored
+        return dequantize(stored, widen(note)).astype(note.dtype)
+
+    def store(self, leaf: Any, stored: Any, note: Any, key: Any) -> tuple[Any, Any]:
+        """Round to the nearest code."""
+        del key
+        if isinstance(note, optax.MaskedNode):
+            return _as(leaf, stored), note
+        return _quantize(leaf, note.dtype)
+
+
+class BFloat16:
+    """Numbers in bfloat16, rounded at random.
+
+    Those that their transformation keeps in bfloat16 itself are noted by an
+    ``optax.EmptyState``, all others by an ``optax.MaskedNode``.
+    """
+
+    is_random = True
+
+    def accepts(self, leaf: Any) -> bool:
+        """Return whether ``leaf`` is float32."""
+        return leaf.dtype == jnp.float32
+
+    def start(self, leaf: Any, chosen: bool) -> tuple[Any, Any]:
+        """Round what is chosen to the nearest: mostly it is 0."""
+        if getattr(leaf, "dtype", None) == jnp.bfloat16:
+            return leaf, optax.EmptyState()
+        stored = leaf.astype(jnp.bfloat16) if chosen else leaf
+        return stored, optax.MaskedNode()
+
+    def load(self, stored: Any, note: Any) -> Any:
+        """Return float32 where float32 was."""
+        return stored.astype(jnp.float32) if _is_rounded(stored, note) else stored
+
+    def store(self, leaf: Any, stored: Any, note: Any, key: Any) -> tuple[Any, Any]:
+        """Round up or down, with the leaf for a mean."""
+        if not _is_rounded(stored, note):
+            return _as(leaf, stored), note
+        rounded = round_stochastic(key, leaf.astype(jnp.float32), jnp.bfloat16)
+        return rounded.astype(jnp.bfloat16), note
+
+
+STORAGES: dict[str, Storage] = {"int8": Int8(), "bfloat16": BFloat16()}
+
+
+def _quantize(leaf: Any, dtype: Any) -> tuple[jax.Array, jax.Array]:
+    # The largest of a block is a number of that dtype, so nothing is lost at the end.
+    codes, scales = quantize(widen(leaf.astype(dtype)))
+    return codes, scales.astype(dtype)
+
+
+def _is_rounded(stored: Any, note: Any) -> bool:
+    is_own = isinstance(note, optax.EmptyState)
+    return getattr(stored, "dtype", None) == jnp.bfloat16 and not is_own
+
+
+def _as(leaf: Any, stored: Any) -> Any:
+    """Return ``leaf`` in the dtype that the state has had for it."""
+    dtype = getattr(stored, "dtype", None)
+    if dtype is None or getattr(leaf, "dtype", None) == dtype:
+        return leaf
+    return jnp.asarray(leaf, dtype)
