@@ -67,9 +67,12 @@ def quantize(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     signs = jnp.max(bits >> 31, axis=-1, keepdims=True)
     is_signed, is_zero = signs != 0, largest == 0
 
-    divisor = jnp.where(is_zero, jnp.float32(1.0), _float(largest))
+    # A quotient may be computed by a reciprocal, which must not be subnormal.
+    peak = jnp.where(is_zero, jnp.float32(1.0), _float(largest))
+    factor = jnp.where(peak > 1.0, jnp.float32(2.0**-64), jnp.float32(2.0**64))
+    ratio = (_float(magnitude) * factor) / (peak * factor)
     top = jnp.where(is_signed, jnp.float32(_SIGNED_TOP), jnp.float32(_UNSIGNED_TOP))
-    codes = _nearest(_float(magnitude) / divisor * top)
+    codes = _nearest(ratio * top)
     is_floored = ~is_signed & (magnitude != 0)
     codes = jnp.where(is_floored, jnp.maximum(codes, 1), codes)
     codes = jnp.where(is_zero, 0, codes)
