@@ -65,6 +65,14 @@ CONTRACTS = {
     "adamwn": Contract(optaxwd.adamwn, "weight_decay", positional=(0.1,)),
     "add_decayed_weights": Contract(optaxwd.add_decayed_weights, "weight_decay"),
     "amos": Contract(optaxwd.amos, "extra_l2", positional=(0.1, 0.5)),
+    "compress_state": Contract(
+        lambda weight_decay: optaxwd.compress_state(
+            optaxwd.adamw(0.1, weight_decay=weight_decay), "bfloat16", min_size=1
+        ),
+        "weight_decay",
+        reader="adamw",
+        sees_all=True,  # the noise of a leaf is that of its path in the state
+    ),
     "constrain_norms": Contract(
         optaxwd.constrain_norms, "kappa_update", positional=("dependent", 0.5)
     ),
