@@ -4,6 +4,8 @@ from optaxwd.precision._compress import CompressedState as CompressedState
 from optaxwd.precision._compress import compress_state as compress_state
 from optaxwd.precision._policy import Policy as Policy
 from optaxwd.precision._policy import Precision as Precision
+from optaxwd.precision._policy import RoundingName as RoundingName
+from optaxwd.precision._policy import StateName as StateName
 from optaxwd.precision._round_updates import round_updates as round_updates
 from optaxwd.precision._rounder import RoundUpdatesState as RoundUpdatesState
 from optaxwd.precision._with_precision import PrecisionState as PrecisionState
@@ -18,6 +20,8 @@ __all__ = [
     "Precision",
     "PrecisionState",
     "RoundUpdatesState",
+    "RoundingName",
+    "StateName",
     "apply_precision",
     "compress_state",
     "float32_parameters",

@@ -28,8 +28,8 @@ class RoundUpdatesState(NamedTuple):
         parameter that loses nothing; ``None`` if nothing is kept at all.
     """
 
-    rounding_count: jax.typing.ArrayLike | None
-    rounding_key: jax.typing.ArrayLike | None
+    rounding_count: Any
+    rounding_key: Any
     residual: Any
 
 

@@ -21,13 +21,13 @@ class PrecisionState(NamedTuple):
     """State of :func:`with_precision` and :func:`with_master_weights`.
 
     Attributes:
-      inner_state: the optimizer's, of float32 parameters; inside a
-        :class:`CompressedState` where the policy compresses it.
+      inner_state: the optimizer's, of float32 parameters, so mostly of dtype float32;
+        inside a :class:`CompressedState` where the policy compresses it.
       rounding: a :class:`RoundUpdatesState`.
     """
 
     inner_state: Any
-    rounding: RoundUpdatesState
+    rounding: Any
 
 
 def with_precision(
