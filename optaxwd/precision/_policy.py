@@ -1,7 +1,7 @@
 """What is kept in which precision, in one value."""
 
 import dataclasses
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 from optaxwd._checks import check_choice
 from optaxwd.precision._keys import KeySource
@@ -73,7 +73,7 @@ def as_policy(precision: Any, owner: str) -> Policy:
     """Return ``precision``, a policy or the name of a rounding, as a policy."""
     if isinstance(precision, str):
         check_choice(precision, get_args(RoundingName), "precision", owner)
-        return Policy(rounding=precision)
+        return Policy(rounding=cast(RoundingName, precision))
     if not isinstance(precision, Policy):
         raise TypeError(
             f"{owner}: precision must be a Policy or the name of a rounding, got "

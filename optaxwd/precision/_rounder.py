@@ -58,9 +58,10 @@ class Rounder:
         count = key = None
         if self.rounding.is_random:
             count, key = jnp.zeros([], jnp.int32), self.source.init()
-        residual = jax.tree.map(self._keep, params)
-        keeps = not self.rounding.is_random and self.rounding != ROUNDINGS["nearest"]
-        return RoundUpdatesState(count, key, residual if keeps else None)
+        residual = None
+        if self.rounding.keep is not None:
+            residual = jax.tree.map(self._keep, params)
+        return RoundUpdatesState(count, key, residual)
 
     def step(
         self, steps: Any, params: Any, state: Any
@@ -87,7 +88,8 @@ class Rounder:
         )
 
     def _keep(self, param: Any) -> Any:
-        return self.rounding.keep(param) if is_narrow(param) else optax.MaskedNode()
+        keep: Any = self.rounding.keep
+        return keep(param) if is_narrow(param) else optax.MaskedNode()
 
     def _check(self, params: Any) -> None:
         for path, param in tree.leaves_with_paths(params):

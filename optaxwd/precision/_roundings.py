@@ -18,14 +18,14 @@ class Rounding(NamedTuple):
     """One way to round.
 
     Attributes:
-      keep: from a parameter to what is kept beside it at first, or ``None``.
+      keep: from a parameter to what is kept beside it at first; ``None``: nothing is.
       complete: from a parameter and what is kept to the float32 parameter.
       step: from a parameter, what is kept, a float32 step and a PRNG key (or ``None``)
         to the update and what is kept then.
       is_random: whether ``step`` needs a key.
     """
 
-    keep: Callable[[jax.Array], jax.Array | None]
+    keep: Callable[[jax.Array], jax.Array] | None
     complete: Callable[[jax.Array, Any], jax.Array]
     step: Callable[..., tuple[jax.Array, Any]]
     is_random: bool = False
@@ -34,10 +34,6 @@ class Rounding(NamedTuple):
 def _widen(param: jax.Array, kept: Any = None) -> jax.Array:
     del kept
     return param.astype(jnp.float32)
-
-
-def _keep_nothing(param: jax.Array) -> None:
-    del param
 
 
 def _step_nearest(
@@ -127,8 +123,8 @@ def _step_master(
 
 
 ROUNDINGS = {
-    "nearest": Rounding(_keep_nothing, _widen, _step_nearest),
-    "stochastic": Rounding(_keep_nothing, _widen, _step_stochastic, is_random=True),
+    "nearest": Rounding(None, _widen, _step_nearest),
+    "stochastic": Rounding(None, _widen, _step_stochastic, is_random=True),
     "compensated": Rounding(
         _keep_compensation, _complete_compensated, _step_compensated
     ),
