@@ -39,6 +39,8 @@ def scale_shape(shape: tuple[int, ...]) -> tuple[int, ...] | None:
     return (*shape[:axis], blocks, *(1 for _ in shape[axis + 1 :]))
 
 
+# Compiled, because a state outside of a compiled step would hold all that is between.
+@jax.jit
 def quantize(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Round to the nearest of 8-bit codes, which are relative to each block's largest.
 
@@ -86,6 +88,7 @@ def quantize(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     return codes.astype(jnp.uint8).reshape(x.shape), scales
 
 
+@jax.jit
 def dequantize(codes: jax.Array, scales: jax.Array) -> jax.Array:
     """Return the numbers that :func:`quantize` rounded to, in float32.
 
