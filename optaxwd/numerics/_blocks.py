@@ -5,6 +5,7 @@ some devices, and a table of codes would have to be searched.
 """
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -41,8 +42,8 @@ def scale_shape(shape: tuple[int, ...]) -> tuple[int, ...] | None:
 
 # Compiled, because a state outside of a compiled step would hold all that is between.
 @jax.jit
-def quantize(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Round to the nearest of 8-bit codes, which are relative to each block's largest.
+def quantize(x: jax.Array, key: jax.Array | None = None) -> tuple[jax.Array, jax.Array]:
+    """Round to 8-bit codes, which are relative to each block's largest.
 
     The numbers are floats with 3 bits of fraction, times what makes the largest code
     the largest magnitude of the block. A block with a sign bit set anywhere has 4 bits
@@ -51,6 +52,8 @@ def quantize(x: jax.Array) -> tuple[jax.Array, jax.Array]:
 
     Args:
       x: float32, with a shape that has a :func:`scale_shape`.
+      key: a PRNG key, to take the code above or the one below with such probabilities,
+        exact to 2⁻¹⁶, that the mean is the number. ``None``: the nearest.
 
     Returns:
       Codes, uint8, with the shape of ``x``, and scales, float32, one per block: its
@@ -74,7 +77,7 @@ def quantize(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     factor = jnp.where(peak > 1.0, jnp.float32(2.0**-64), jnp.float32(2.0**64))
     ratio = (_float(magnitude) * factor) / (peak * factor)
     top = jnp.where(is_signed, jnp.float32(_SIGNED_TOP), jnp.float32(_UNSIGNED_TOP))
-    codes = _nearest(ratio * top)
+    codes = _round(ratio * top, key)
     is_floored = ~is_signed & (magnitude != 0)
     codes = jnp.where(is_floored, jnp.maximum(codes, 1), codes)
     codes = jnp.where(is_zero, 0, codes)
@@ -117,12 +120,17 @@ def dequantize(codes: jax.Array, scales: jax.Array) -> jax.Array:
     return _float(bits).reshape(codes.shape)
 
 
-def _nearest(y: jax.Array) -> jax.Array:
-    """Return the code nearest to a number from 0 to the top one, as uint32."""
+def _round(y: jax.Array, key: jax.Array | None) -> jax.Array:
+    """Return a code next to a number from 0 to the top one, as uint32."""
     bits = jax.lax.bitcast_convert_type(y, jnp.uint32)
-    rounded = (bits + (1 << (_DROPPED - 1)) >> _DROPPED) - _OFFSET
+    added: Any = 1 << (_DROPPED - 1)
+    if key is not None:
+        drawn = jax.random.bits(key, y.shape, jnp.uint16)
+        added = drawn.astype(jnp.uint32) << (_DROPPED - 16)
+    rounded = (bits + added >> _DROPPED) - _OFFSET
     # Below 1, numbers are eighths.
-    return jnp.where(y < 1.0, (y * 8.0 + 0.5).astype(jnp.uint32), rounded)
+    eighths = y * 8.0 + jnp.float32(2.0**-_DROPPED) * added
+    return jnp.where(y < 1.0, eighths.astype(jnp.uint32), rounded)
 
 
 def _value(code: jax.Array) -> jax.Array:

@@ -5,29 +5,30 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 
 from optaxwd._checks import check_choice
 from optaxwd.precision._keys import KeySource
+from optaxwd.precision._storages import STORAGES
 
 RoundingName = Literal["nearest", "stochastic", "compensated", "split", "master"]
-StateName = Literal["float32", "bfloat16", "int8"]
+StateName = Literal["float32", "bfloat16", "int8", "int8_stochastic"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Policy:
     """What is kept in which precision; everything is computed in float32.
 
-    =============== ================================ =============== ==============
-    ``rounding``    bfloat16 and float16 parameters  beside them     a small step
-    =============== ================================ =============== ==============
-    ``"nearest"``   rounded as Optax does            nothing         is lost
-    ``"stochastic"`` rounded up or down at random    nothing         is unbiased
-    ``"compensated"`` Kahan's sum                    2 bytes         lasts to 2⁻¹⁸
-    ``"split"``     the upper half of a float32      2 bytes         is exact
-    ``"master"``    a copy of a float32              4 bytes         is exact
-    =============== ================================ =============== ==============
+    ================= =============================== =========== ==============
+    ``rounding``      bfloat16 and float16 parameters beside them a small step
+    ================= =============================== =========== ==============
+    ``"nearest"``     rounded as Optax does           nothing     is lost
+    ``"stochastic"``  rounded up or down at random    nothing     is unbiased
+    ``"compensated"`` Kahan's sum                     2 bytes     lasts to 2⁻¹⁸
+    ``"split"``       the upper half of a float32     2 bytes     is exact
+    ``"master"``      a copy of a float32             4 bytes     is exact
+    ================= =============================== =========== ==============
 
     Attributes:
       rounding: how parameters of 16 bits are rounded; see :func:`round_updates`.
         Parameters of 32 bits and more have nothing to round.
-      state: how the moments are stored; see :func:`compress_state`.
+      state: how the moments are stored: ``"float32"``, or as in :func:`compress_state`.
       key: for what is random, an integer or a PRNG key; ``None``: 0.
 
     Raises:
@@ -52,7 +53,7 @@ class Policy:
         if self.key is not None and not (self.rounds_randomly or self.stores_randomly):
             raise ValueError(
                 f"Policy: nothing is random, got key={self.key!r}. Leave the key out, "
-                "or use rounding='stochastic' or state='bfloat16'."
+                "or use rounding='stochastic', or a state that is stored at random."
             )
 
     @property
@@ -63,7 +64,7 @@ class Policy:
     @property
     def stores_randomly(self) -> bool:
         """Whether storing the moments needs a key."""
-        return self.state == "bfloat16"
+        return self.state != "float32" and STORAGES[self.state].is_random
 
 
 Precision: TypeAlias = Policy | RoundingName

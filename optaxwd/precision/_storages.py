@@ -1,10 +1,11 @@
-"""Two ways to store the moments in a state: 8-bit codes, or bfloat16.
+"""Ways to store the moments in a state: 8-bit codes, or bfloat16.
 
 Each stands for itself in the state beside the leaf that it stores: a note, which tells
 whether the leaf is stored otherwise than its transformation made it, and how.
 """
 
-from typing import Any, Protocol
+import dataclasses
+from typing import Any, Literal, Protocol, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -14,13 +15,12 @@ from optaxwd.numerics import dequantize, quantize, round_stochastic, scale_shape
 
 
 class Storage(Protocol):
-    """How leaves are stored.
+    """How leaves are stored."""
 
-    Attributes:
-      is_random: whether :meth:`store` draws random numbers.
-    """
-
-    is_random: bool
+    @property
+    def is_random(self) -> bool:
+        """Whether :meth:`store` draws random numbers."""
+        ...
 
     def accepts(self, leaf: Any) -> bool:
         """Return whether an array can be stored so."""
@@ -39,10 +39,15 @@ class Storage(Protocol):
         ...
 
 
+@dataclasses.dataclass(frozen=True)
 class Int8:
-    """Codes of 8 bits; the note is the scales, in the dtype that the leaf had."""
+    """Codes of 8 bits; the note is the scales, in the dtype that the leaf had.
 
-    is_random = False
+    Attributes:
+      is_random: whether to round at random, and not to the nearest.
+    """
+
+    is_random: bool
 
     def accepts(self, leaf: Any) -> bool:
         """Return whether ``leaf`` is float32 or narrower, and made of whole blocks."""
@@ -61,11 +66,10 @@ class Int8:
         return dequantize(stored, widen(note)).astype(note.dtype)
 
     def store(self, leaf: Any, stored: Any, note: Any, key: Any) -> tuple[Any, Any]:
-        """Round to the nearest code."""
-        del key
+        """Round to a code."""
         if isinstance(note, optax.MaskedNode):
             return _as(leaf, stored), note
-        return _quantize(leaf, note.dtype)
+        return _quantize(leaf, note.dtype, key)
 
 
 class BFloat16:
@@ -100,12 +104,18 @@ class BFloat16:
         return rounded.astype(jnp.bfloat16), note
 
 
-STORAGES: dict[str, Storage] = {"int8": Int8(), "bfloat16": BFloat16()}
+Compression: TypeAlias = Literal["int8", "int8_stochastic", "bfloat16"]
+
+STORAGES: dict[Compression, Storage] = {
+    "int8": Int8(is_random=False),
+    "int8_stochastic": Int8(is_random=True),
+    "bfloat16": BFloat16(),
+}
 
 
-def _quantize(leaf: Any, dtype: Any) -> tuple[jax.Array, jax.Array]:
+def _quantize(leaf: Any, dtype: Any, key: Any = None) -> tuple[jax.Array, jax.Array]:
     # The largest of a block is a number of that dtype, so nothing is lost at the end.
-    codes, scales = quantize(widen(leaf.astype(dtype)))
+    codes, scales = quantize(widen(leaf.astype(dtype)), key)
     return codes, scales.astype(dtype)
 
 

@@ -241,6 +241,30 @@ def test_blocks_are_next_to_each_other_in_memory(shape, key):
 
 
 @pytest.mark.parametrize("is_signed", [True, False])
+def test_noise_takes_one_of_the_neighbours_with_the_right_mean(is_signed, key):
+    numbers = table(is_signed)
+    codes = np.random.default_rng(0).uniform(0.5, len(numbers) - 1, 256)
+    codes[0] = len(numbers) - 1
+    x = np.interp(codes, np.arange(len(numbers)), numbers).astype(np.float32)
+    x[1] *= -1 if is_signed else 1
+    draws = 2000
+    drawn, _ = jax.vmap(quantize, (None, 0))(
+        jnp.asarray(x), jax.random.split(key, draws)
+    )
+    drawn = np.asarray(drawn & 0x7F if is_signed else drawn, int)
+    down = np.searchsorted(numbers, np.abs(x), side="right") - 1
+    assert ((drawn == down) | (drawn == down + 1)).all()
+    assert (drawn[:, 0] == len(numbers) - 1).all()
+    up = np.minimum(down + 1, len(numbers) - 1)
+    step = np.maximum(numbers[up] - numbers[down], 1e-30)
+    chance = (np.abs(x, dtype=np.float64) - numbers[down]) / step
+    deviation = np.sqrt(chance * (1 - chance) / draws)
+    # Sixteen random bits, and a quotient with an error of 3·2⁻²⁴ of 16 codes at most.
+    error = np.abs((drawn == down + 1).mean(axis=0) - chance)
+    assert (error <= 5 * deviation + 2.0**-16 + 48 * 2.0**-24).all()
+
+
+@pytest.mark.parametrize("is_signed", [True, False])
 def test_eager_mapped_and_wide_are_the_same(is_signed):
     x = jnp.asarray(examples(is_signed))
     codes, scales = quantize(x)

@@ -385,31 +385,6 @@ def test_accumulated_gradients(dtype):
     assert_close(updates, jax.device_get(expected))
 
 
-def test_noise_follows_from_the_key_the_step_and_the_path():
-    params = {"a": jnp.zeros((64, 64)), "b": jnp.zeros((64, 64))}
-    grads = jax.tree.map(lambda p: p + 0.7, params)
-
-    def mu(key, steps=1):
-        tx = compress_state(optax.trace(0.0), "bfloat16", key=key)
-        state = tx.init(params)
-        for _ in range(steps):
-            _, state = jax.jit(tx.update)(grads, state)
-        return state.inner_state.trace
-
-    first = mu(0)
-    assert_identical(mu(None), first)
-    assert_identical(mu(jax.random.key(0)), first)
-    others = [first["b"], mu(1)["a"], mu(0, steps=2)["a"]]
-    assert not any(np.array_equal(first["a"], other) for other in others)
-    # 0.7 lies 0.4 of the way from one neighbour to the next: a mean over 4096 draws.
-    below, above = 0.69921875, 0.703125
-    assert set(np.unique(first["a"]).astype(float)) == {below, above}
-    fraction = (np.float32(0.7) - below) / (above - below)
-    deviation = np.sqrt(fraction * (1 - fraction) / 4096)
-    share = (np.asarray(first["a"], np.float32) == above).mean()
-    assert abs(share - fraction) <= 5 * deviation
-
-
 def test_codes_inside_of_what_reads_moments():
     params = parameters()
     inside = optaxwd.with_stable_weight_decay(
