@@ -10,7 +10,8 @@ from test_contracts import CONTRACTS
 
 import optaxwd
 
-GUIDE = (pathlib.Path(__file__).parent.parent / "docs" / "which_decay.md").read_text()
+DOCS = pathlib.Path(__file__).parent.parent / "docs"
+GUIDE = (DOCS / "which_decay.md").read_text()
 
 
 def test_its_code_runs():
@@ -27,11 +28,22 @@ def test_every_optimizer_is_in_it(name):
 PLAIN = {"add_decayed_weights", "freeze"} | {
     f"scale_by_{what}" for what in ("adam", "nadam", "learning_rate")
 }
+# These have a guide of their own.
+PRECISION = {
+    name
+    for name in CONTRACTS
+    if getattr(optaxwd, name).__module__.startswith("optaxwd.precision")
+}
 
 
-@pytest.mark.parametrize("name", sorted(set(CONTRACTS) - PLAIN))
+@pytest.mark.parametrize("name", sorted(set(CONTRACTS) - PLAIN - PRECISION))
 def test_every_transformation_is_in_it(name):
     assert f"`{name}" in GUIDE
+
+
+@pytest.mark.parametrize("name", sorted(PRECISION))
+def test_low_precision_is_in_the_other_guide(name):
+    assert f"`{name}(" in (DOCS / "low_precision.md").read_text()
 
 
 def test_every_penalty_and_anchor_is_in_it():
