@@ -8,9 +8,11 @@ from optaxwd.numerics._rounding import round_stochastic as round_stochastic
 from optaxwd.numerics._rounding import spacing as spacing
 from optaxwd.numerics._split import join as join
 from optaxwd.numerics._split import split as split
+from optaxwd.numerics._widen import as_float32 as as_float32
 from optaxwd.numerics._widen import widen as widen
 
 __all__ = [
+    "as_float32",
     "dequantize",
     "join",
     "quantize",

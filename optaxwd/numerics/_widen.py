@@ -13,3 +13,8 @@ def widen(x: Any) -> jax.Array:
     """
     x = jnp.asarray(x)
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def as_float32(x: Any) -> jax.Array:
+    """Return ``x`` in float32, also where it is wider."""
+    return jnp.asarray(x).astype(jnp.float32)

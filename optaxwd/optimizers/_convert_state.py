@@ -68,7 +68,7 @@ def convert_state(state: Any, like: Any, *, count: Any = None) -> Any:
                     f"{_OWNER}: {jax.tree_util.keystr(path)} is "
                     f"{old.dtype}{list(old.shape)}, but the target has "
                     f"{new.dtype}{list(new.shape)}. Both must be states for the same "
-                    "parameters."
+                    "parameters, in the same precision."
                 )
         return state
     if (
@@ -100,7 +100,8 @@ def _convert_chain(state: Any, like: Any, count: Any) -> Any:
         raise ValueError(
             f"{_OWNER}: the stages differ: the state has {_names(sources)}, the target "
             f"{_names(targets)}. Only decay and learning-rate stages may be missing; "
-            "build the target optimizer with the same preconditioner and wrappers."
+            "build the target optimizer with the same preconditioner, wrappers and "
+            "precision."
         )
     if count is not None:
         check_scalar(count, "count", _OWNER)

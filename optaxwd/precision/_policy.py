@@ -20,7 +20,7 @@ class Policy:
     ================= =============================== =========== ==============
     ``"nearest"``     rounded as Optax does           nothing     is lost
     ``"stochastic"``  rounded up or down at random    nothing     is unbiased
-    ``"compensated"`` Kahan's sum                     2 bytes     lasts to 2⁻¹⁸
+    ``"compensated"`` Kahan's sum                     2 bytes     lasts to 2⁻¹⁷
     ``"split"``       the upper half of a float32     2 bytes     is exact
     ``"master"``      a copy of a float32             4 bytes     is exact
     ================= =============================== =========== ==============

@@ -23,7 +23,7 @@ def round_updates(
     mode              :math:`\theta \leftarrow`                            beside θ
     ================= ==================================================== ===========
     ``"stochastic"``  :math:`Q(\theta + s)`, up or down at random, with    nothing
-                      mean :math:`\theta + s`
+                      mean :math:`\theta + s` as summed in float32
     ``"compensated"`` :math:`Q(\theta + c + s)`, and :math:`c` becomes     2 bytes
                       what that leaves over (Kahan's sum)
     ``"split"``       :math:`Q(\Theta + s)`, with Θ the float32 parameter  2 bytes
@@ -34,6 +34,8 @@ def round_updates(
     :func:`optax.apply_updates` lands on Q exactly. Put it last: decay, learning rate
     and all else come before. The stages before it see θ and not Θ, and compute in the
     dtypes that they are given; :func:`with_precision` around them gives them float32.
+    Wrappers that skip steps go inside too: around it, :func:`optax.apply_if_finite`
+    gives back zeros of the gradients' dtype, which must then be float32.
 
     Deviations from the sources:
 
@@ -41,7 +43,9 @@ def round_updates(
        parameter by 1 − ηλ outside of the compensation, where it is rounded away.
     2. ``"compensated"`` keeps c in bfloat16 for float16 parameters too, whose own
        exponents do not reach low enough. c has 8 significant bits, so a step below
-       some 2⁻¹⁸·|θ| may be lost again; ``"split"`` goes down to float32's 2⁻²⁵·|θ|.
+       2⁻¹⁷·|θ| in bfloat16, 2⁻²⁰·|θ| in float16, may be lost again, and equal steps
+       below 2⁻¹⁴·|θ| add up to a quarter too little or too much. ``"split"``, which
+       keeps as many bytes, goes down to float32's own 2⁻²⁵·|θ|.
     3. ``"split"`` rounds the visible parameter to the nearest, where modded-nanogpt
        truncates it, which makes all weights smaller by 1/4 % on average. For float16,
        Θ is float32 above 2⁻¹⁷, and a multiple of 2⁻⁴⁰ below.

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from optaxwd import tree
-from optaxwd.numerics import widen
+from optaxwd.numerics import as_float32
 from optaxwd.precision._keys import KeySource
 from optaxwd.precision._roundings import ROUNDINGS, Rounding
 
@@ -58,38 +58,54 @@ class Rounder:
         count = key = None
         if self.rounding.is_random:
             count, key = jnp.zeros([], jnp.int32), self.source.init()
-        residual = None
-        if self.rounding.keep is not None:
-            residual = jax.tree.map(self._keep, params)
-        return RoundUpdatesState(count, key, residual)
+        return RoundUpdatesState(count, key, jax.tree.map(self._keep, params))
+
+    def complete(self, params: Any, state: Any) -> Any:
+        """Return the parameters with what the state keeps for them, in float32."""
+        self._check_dtypes(params, state.residual)
+        return jax.tree.map(completed, params, state.residual)
 
     def step(
         self, steps: Any, params: Any, state: Any
     ) -> tuple[Any, RoundUpdatesState]:
         """Return the updates that land where ``steps`` lead, rounded."""
-        keys = none = jax.tree.map(lambda _: None, params)
+        self._check_dtypes(params, state.residual)
+        count, keys = state.rounding_count, jax.tree.map(lambda _: None, params)
         if self.rounding.is_random:
-            keys = self.source.keys(state.rounding_key, state.rounding_count, params)
-        residual = none if state.residual is None else state.residual
+            keys = self.source.keys(state.rounding_key, count, params, "parameters")
+            count = optax.safe_increment(count)
 
         def leaf(step: Any, param: Any, kept: Any, key: Any) -> tuple[Any, Any]:
             if step is None or not is_narrow(param):
                 return step, kept
-            return self.rounding.step(param, kept, widen(step), key)
+            return self.rounding.step(param, kept, as_float32(step), key)
 
-        updates, new = tree.map_to_trees(
-            leaf, 2, steps, params, residual, keys, is_leaf=lambda x: x is None
+        updates, residual = tree.map_to_trees(
+            leaf, 2, steps, params, state.residual, keys, is_leaf=lambda x: x is None
         )
-        count = state.rounding_count
-        return updates, RoundUpdatesState(
-            None if count is None else optax.safe_increment(count),
-            state.rounding_key,
-            None if state.residual is None else new,
-        )
+        return updates, RoundUpdatesState(count, state.rounding_key, residual)
 
     def _keep(self, param: Any) -> Any:
-        keep: Any = self.rounding.keep
-        return keep(param) if is_narrow(param) else optax.MaskedNode()
+        if not is_narrow(param):
+            return optax.MaskedNode()
+        keep = self.rounding.keep
+        return optax.EmptyState() if keep is None else keep(param)
+
+    def _check_dtypes(self, params: Any, residual: Any) -> None:
+        """Raise if parameters are wider or narrower than those of ``init``."""
+        kept = jax.tree.structure(params).flatten_up_to(residual)
+        for (path, param), own in zip(
+            tree.leaves_with_paths(params), kept, strict=True
+        ):
+            was_narrow = not isinstance(own, optax.MaskedNode)
+            if not hasattr(param, "dtype") or was_narrow == is_narrow(param):
+                continue
+            before = "16 bits" if was_narrow else "32 bits or more"
+            raise ValueError(
+                f"{self.owner}: parameters had {before} in init, got {param.dtype} at "
+                f"'{tree.path_string(path)}'. Apply updates with optax.apply_updates, "
+                "which keeps dtypes, or make a new state."
+            )
 
     def _check(self, params: Any) -> None:
         for path, param in tree.leaves_with_paths(params):
@@ -108,21 +124,18 @@ def is_narrow(leaf: Any) -> bool:
     return getattr(leaf, "dtype", None) in _NARROW
 
 
-def complete(params: Any, state: RoundUpdatesState) -> Any:
-    """Return the parameters with what the state keeps for them, in float32."""
-    residual = state.residual
-    if residual is None:
-        return jax.tree.map(lambda p: widen(p) if is_narrow(p) else p, params)
-
-    def leaf(param: Any, kept: Any) -> Any:
-        if not is_narrow(param) or isinstance(kept, optax.MaskedNode):
-            return param
-        return _OF_RESIDUAL[kept.dtype].complete(param, kept)
-
-    return jax.tree.map(leaf, params, residual)
+def widen_narrow(leaf: Any) -> Any:
+    """Return an array of 16-bit floats in float32, and anything else as it is."""
+    return as_float32(leaf) if is_narrow(leaf) else leaf
 
 
-# What is kept tells how.
+def completed(param: Any, kept: Any) -> Any:
+    """Return a parameter with what is kept for it, whose dtype tells how."""
+    if not is_narrow(param) or not hasattr(kept, "dtype"):
+        return widen_narrow(param)
+    return _OF_RESIDUAL[kept.dtype].complete(param, kept)
+
+
 _OF_RESIDUAL = {
     jnp.dtype(jnp.int16): ROUNDINGS["split"],
     jnp.dtype(jnp.bfloat16): ROUNDINGS["compensated"],

@@ -10,7 +10,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from optaxwd.numerics import join, round_nearest, round_stochastic, spacing, split
+from optaxwd.numerics import (
+    as_float32,
+    join,
+    round_nearest,
+    round_stochastic,
+    spacing,
+    split,
+)
 from optaxwd.precision._landing import land
 
 
@@ -31,9 +38,9 @@ class Rounding(NamedTuple):
     is_random: bool = False
 
 
-def _widen(param: jax.Array, kept: Any = None) -> jax.Array:
+def _complete_alone(param: jax.Array, kept: Any) -> jax.Array:
     del kept
-    return param.astype(jnp.float32)
+    return as_float32(param)
 
 
 def _step_nearest(
@@ -47,7 +54,7 @@ def _step_nearest(
 def _step_stochastic(
     param: jax.Array, kept: Any, step: jax.Array, key: Any
 ) -> tuple[jax.Array, Any]:
-    wide = _widen(param)
+    wide = as_float32(param)
     target = round_stochastic(key, wide + step, param.dtype)
     return land(target, wide, param.dtype)[0], kept
 
@@ -65,13 +72,13 @@ def _compensation(param: jax.Array, kept: jax.Array) -> jax.Array:
 
     A weight that was reset or pruned must not get back what its old value left over.
     """
-    rest = _widen(kept)
-    is_own = jnp.abs(rest) <= spacing(_widen(param), param.dtype)
+    rest = as_float32(kept)
+    is_own = jnp.abs(rest) <= spacing(as_float32(param), param.dtype)
     return jnp.where(is_own, rest, 0.0)
 
 
 def _complete_compensated(param: jax.Array, kept: jax.Array) -> jax.Array:
-    return _widen(param) + _compensation(param, kept)
+    return as_float32(param) + _compensation(param, kept)
 
 
 def _step_compensated(
@@ -82,7 +89,7 @@ def _step_compensated(
     The sum with the parameter comes after: what is far below its last bit adds up.
     """
     del key
-    wide = _widen(param)
+    wide = as_float32(param)
     wanted = _compensation(param, kept) + step
     target = round_nearest(wide + wanted, param.dtype)
     # A step of 0 moves nothing, also where the sum is as near to one as to the other.
@@ -102,14 +109,14 @@ def _step_split(
 ) -> tuple[jax.Array, jax.Array]:
     del key
     high, rest = split(join(param, kept) + step, param.dtype)
-    target = _widen(high)
-    update, end = land(target, _widen(param), param.dtype)
+    target = as_float32(high)
+    update, end = land(target, as_float32(param), param.dtype)
     return update, jnp.where(end == target, rest, 0)
 
 
 def _complete_master(param: jax.Array, kept: jax.Array) -> jax.Array:
     """Return the copy, or the parameter where it was changed from outside."""
-    wide = _widen(param)
+    wide = as_float32(param)
     return jnp.where(round_nearest(kept, param.dtype) == wide, kept, wide)
 
 
@@ -119,15 +126,15 @@ def _step_master(
     del key
     master = _complete_master(param, kept) + step
     target = round_nearest(master, param.dtype)
-    return land(target, _widen(param), param.dtype)[0], master
+    return land(target, as_float32(param), param.dtype)[0], master
 
 
 ROUNDINGS = {
-    "nearest": Rounding(None, _widen, _step_nearest),
-    "stochastic": Rounding(None, _widen, _step_stochastic, is_random=True),
+    "nearest": Rounding(None, _complete_alone, _step_nearest),
+    "stochastic": Rounding(None, _complete_alone, _step_stochastic, is_random=True),
     "compensated": Rounding(
         _keep_compensation, _complete_compensated, _step_compensated
     ),
     "split": Rounding(_keep_split, join, _step_split),
-    "master": Rounding(_widen, _complete_master, _step_master),
+    "master": Rounding(as_float32, _complete_master, _step_master),
 }

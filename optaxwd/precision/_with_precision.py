@@ -5,15 +5,15 @@ from typing import Any, NamedTuple
 import jax
 import optax
 
+from optaxwd import tree
 from optaxwd._checks import check_params, check_transformation
-from optaxwd.numerics import widen
 from optaxwd.precision._compress import compress_state
 from optaxwd.precision._policy import Precision, as_policy
 from optaxwd.precision._rounder import (
     Rounder,
     RoundUpdatesState,
-    complete,
-    is_narrow,
+    completed,
+    widen_narrow,
 )
 
 
@@ -144,7 +144,7 @@ def apply_precision(
 
     def init(params: optax.Params) -> PrecisionState:
         rounding = rounder.init(params)
-        return PrecisionState(inner.init(jax.tree.map(_widen, params)), rounding)
+        return PrecisionState(inner.init(jax.tree.map(widen_narrow, params)), rounding)
 
     def update(
         updates: optax.Updates,
@@ -154,9 +154,9 @@ def apply_precision(
     ) -> tuple[optax.Updates, Any]:
         theta = check_params(params, owner)
         steps, inner_state = inner.update(
-            jax.tree.map(_widen, updates),
+            jax.tree.map(widen_narrow, updates),
             state.inner_state,
-            complete(theta, state.rounding),
+            rounder.complete(theta, state.rounding),
             **extra_args,
         )
         updates, rounding = rounder.step(steps, theta, state.rounding)
@@ -175,8 +175,8 @@ def float32_parameters(params: optax.Params, state: Any) -> optax.Params:
         other wrappers.
 
     Returns:
-      A tree like ``params``, with what the state keeps beside them, in float32. Where
-      it keeps nothing, and for wider parameters, the parameters themselves.
+      A tree like ``params``, in float32, with what the state keeps beside them. Where
+      it keeps nothing, the parameters are widened; wider ones stay as they are.
 
     Raises:
       ValueError: if the state is of none of the three.
@@ -205,11 +205,15 @@ def float32_parameters(params: optax.Params, state: Any) -> optax.Params:
             f"updates, got a {type(state).__name__} without a RoundUpdatesState. Pass "
             "the state of round_updates, with_precision or with_master_weights."
         )
-    # Several, if groups of parameters have optimizers of their own.
-    for one in found:
-        params = complete(params, one)
-    return params
-
-
-def _widen(leaf: Any) -> Any:
-    return widen(leaf) if is_narrow(leaf) else leaf
+    # Several, if groups of parameters have optimizers of their own. By path, because
+    # containers may differ: Flax NNX keeps parameters in other boxes than states.
+    kept = {
+        path: own for one in found for path, own in tree.leaves_with_paths(one.residual)
+    }
+    return jax.tree.unflatten(
+        jax.tree.structure(params),
+        [
+            completed(param, kept.get(path, optax.MaskedNode()))
+            for path, param in tree.leaves_with_paths(params)
+        ],
+    )

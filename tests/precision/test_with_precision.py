@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import nnx
 from helpers import assert_close, assert_identical, run
 
 import optaxwd
@@ -152,7 +153,7 @@ def test_what_is_kept_and_for_whom(rounding):
         assert residual["low"].shape == (4, 2)
         assert residual["high"] == optax.MaskedNode()
     else:
-        assert residual is None
+        assert residual == {"low": optax.EmptyState(), "high": optax.MaskedNode()}
     moments = optax.tree.get(state, "mu")
     assert moments["low"].dtype == moments["high"].dtype == jnp.float32
     updates, _ = tx.update(params, state, params)
@@ -185,8 +186,27 @@ def test_the_anchor_is_that_of_the_start():
     state = jax.jit(tx.init)(params)
     assert_identical(optax.tree.get(state, "anchor"), wide(params))
     # Copies are buffers of their own, so that all of it can be donated.
-    step = jax.jit(tx.update, donate_argnums=(0, 1))
-    step(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
+    step = jax.jit(tx.update, donate_argnums=1)
+    step(params, tx.init(params), params)
+
+
+@pytest.mark.parametrize("rounding", EXACT)
+def test_parameters_of_flax_nnx(rounding):
+    model = nnx.Linear(4, 3, param_dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
+    before = jax.tree.map(lambda p: p.astype(jnp.float32), nnx.state(model))
+    tx = optaxwd.sgdw(2.0**-10, weight_decay=0.1, precision=rounding)
+    optimizer = nnx.Optimizer(model, tx, wrt=nnx.Param)
+    for _ in range(3):
+        optimizer.update(model, jax.tree.map(jnp.ones_like, nnx.state(model)))
+    params = nnx.state(model, nnx.Param)
+    assert all(leaf.dtype == jnp.bfloat16 for leaf in jax.tree.leaves(params))
+    found = optaxwd.float32_parameters(params, optimizer.opt_state)
+    for start, end in zip(jax.tree.leaves(before), jax.tree.leaves(found), strict=True):
+        expected = np.asarray(start, np.float64)
+        for _ in range(3):
+            expected -= 2.0**-10 * (1 + 0.1 * expected)
+        assert end.dtype == jnp.float32
+        assert np.abs(end - expected).max() <= 3 * 2.0**-24
 
 
 def test_a_sweep_over_decay():
