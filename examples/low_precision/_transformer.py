@@ -41,19 +41,23 @@ def init(key: jax.Array, vocabulary: int) -> dict[str, Any]:
 def loss(params: Any, tokens: jax.Array) -> jax.Array:
     """Return the mean negative log-likelihood of each character after the first.
 
-    Matrix products are in the dtype of ``params``; norms, softmax and the loss in
-    float32.
-
     Args:
       params: as from :func:`init`, in any floating dtype.
       tokens: ``[batch, CONTEXT + 1]``, integers.
     """
-    x = params["embedding"]["table"][tokens[:, :-1]] + params["position"]["table"]
-    x, _ = jax.lax.scan(_block, x, params["layers"])
-    logits = _normalise(params["norm"], x) @ params["head"]["kernel"]
     return optax.softmax_cross_entropy_with_integer_labels(
-        logits.astype(jnp.float32), tokens[:, 1:]
+        logits(params, tokens[:, :-1]).astype(jnp.float32), tokens[:, 1:]
     ).mean()
+
+
+def logits(params: Any, tokens: jax.Array) -> jax.Array:
+    """Return ``[batch, CONTEXT, vocabulary]`` of ``tokens`` ``[batch, CONTEXT]``.
+
+    Matrix products are in the dtype of ``params``, norms and softmax in float32.
+    """
+    x = params["embedding"]["table"][tokens] + params["position"]["table"]
+    x, _ = jax.lax.scan(_block, x, params["layers"])
+    return _normalise(params["norm"], x) @ params["head"]["kernel"]
 
 
 def _block(x, layer):
