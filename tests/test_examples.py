@@ -1,9 +1,11 @@
 """The examples run from a shell, print what they promise and write what they say."""
 
+import json
 import pathlib
 import subprocess
 import sys
 
+import ml_dtypes
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -51,3 +53,32 @@ def test_train_linen():
     printed = run("examples/train_linen.py", "--quick")
     accuracy = float(printed.split("test accuracy ")[1].split()[0])
     assert accuracy > 0.8
+
+
+@pytest.mark.slow
+def test_low_precision(tmp_path):
+    output = ("--output", str(tmp_path))
+    printed = run("-m", "examples.low_precision", "--quick", *output)
+    figure, record = tmp_path / "low_precision.png", tmp_path / "low_precision.json"
+    assert f"figure: {figure}" in printed and f"record: {record}" in printed
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    numbers = json.loads(record.read_text())
+    alone = numbers["decay_alone"]
+    truth = (1 - 1e-4) ** 10_000
+    for name in ("optax.adamw", "nearest", "Kahan, decay outside"):
+        assert alone[name]["mean"] == 1.0 and alone[name]["spread"] == 0.0, name
+    for name in ("compensated", "split", "master weights"):
+        assert alone[name]["mean"] == float(ml_dtypes.bfloat16(truth)), name
+    for name in ("stochastic", "optax.adamw + stochastic"):
+        error = alone[name]["spread"] / 2000**0.5
+        assert abs(alone[name]["mean"] - truth) < 5 * error, name
+    digits = numbers["trained"]["digits, η = 1e-3"]
+    size = {name: round(one["bytes_per_parameter"], 1) for name, one in digits.items()}
+    # Parameters, two moments, and what is beside the parameters.
+    assert size["float32"] == 4 + 8 and size["optax.adamw"] == 2 + 4
+    assert size["stochastic"] == 2 + 8 and size["master weights"] == 2 + 8 + 4
+    assert size["split"] == size["compensated"] == 2 + 8 + 2
+    for seed, loss in enumerate(digits["float32"]["test"]):
+        swallowed = digits["nearest"]["test"][seed] - loss
+        assert abs(digits["split"]["test"][seed] - loss) < swallowed / 10, seed
+    assert set(numbers["trained"]) == {"digits, η = 1e-3", "language, η = 5e-3"}
