@@ -30,9 +30,9 @@ def draw(
     _draw_paths(figure.add_subplot(grid[:, 0]), alone, steps)
     for row, (label, difference) in enumerate(_DIFFERENCES.items()):
         cells = [figure.add_subplot(grid[row, 1 + i]) for i in range(len(tasks))]
-        cells[0].set_xscale("symlog", linthresh=_LINEAR[row])
         for axes, (title, found) in zip(cells, tasks.items(), strict=True):
             axes.sharex(cells[0])
+            axes.set_xscale("symlog", linthresh=_LINEAR[row])
             _draw_differences(axes, found, difference)
             axes.tick_params(labelleft=axes is cells[0])
             axes.set(title=title if row == 0 else "", xlabel=label)

@@ -170,6 +170,8 @@ def test_the_figure_has_a_row_for_every_variant():
     one = trained(np.ones((2, 3)), [1.0, 2.0, 3.0], [1.0, 2.0, 4.0])
     figure = draw(steps, 10, {"a": dict.fromkeys(TRAINED, one), "b": {REFERENCE: one}})
     _, full, few, *_ = figure.axes
+    assert {axes.get_xscale() for axes in figure.axes[1:]} == {"symlog"}
+    assert full.get_xlim() == few.get_xlim()
     labels = [tick.get_text() for tick in full.get_yticklabels()]
     assert sorted(labels) == sorted(set(TRAINED) - {REFERENCE})
     assert len(full.containers) == len(labels) and not few.containers
