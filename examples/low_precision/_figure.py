@@ -12,7 +12,7 @@ from examples.low_precision._train import Trained
 from examples.low_precision._variants import REFERENCE, TRAINED
 
 _MARKERS = "os^vD*PXd"
-_COLORS = {name: f"C{i}" for i, name in enumerate(TRAINED)}
+_COLORS = dict(zip(TRAINED, [*map("C{}".format, range(10)), "black"], strict=True))
 _OTHERS = [name for name in TRAINED if name != REFERENCE][::-1]
 _DIFFERENCES = {
     "test loss minus float32": lambda one, other: paired(one.test, other.test),

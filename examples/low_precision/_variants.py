@@ -45,7 +45,7 @@ def _rounded_last(learning_rate, weight_decay, key):
 
 
 def _policy(rounding: Any, state: Any = "float32"):
-    is_random = rounding == "stochastic" or state == "bfloat16"
+    is_random = rounding == "stochastic" or state in ("bfloat16", "int8_stochastic")
 
     def build(learning_rate, weight_decay, key):
         policy = optaxwd.Policy(rounding, state, key if is_random else None)
@@ -76,6 +76,9 @@ TRAINED = {
     **BFLOAT16,
     "float32 + bfloat16 moments": Variant(jnp.float32, _policy("nearest", "bfloat16")),
     "float32 + int8 moments": Variant(jnp.float32, _policy("nearest", "int8")),
+    "float32 + stochastic int8 moments": Variant(
+        jnp.float32, _policy("nearest", "int8_stochastic")
+    ),
 }
 # One without rounding, one that loses decay and one that keeps it.
 FEW = {name: TRAINED[name] for name in (REFERENCE, "optax.adamw", "split")}
