@@ -118,6 +118,11 @@ def cast(tree, dtype):
 
 def run(optimizer, params, gradients):
     """Return the parameters after one update per entry of ``gradients``."""
+    return run_with_state(optimizer, params, gradients)[0]
+
+
+def run_with_state(optimizer, params, gradients):
+    """Return parameters and state after one update per entry of ``gradients``."""
 
     def step(carry, grads):
         params, state = carry
@@ -125,7 +130,7 @@ def run(optimizer, params, gradients):
         return (optax.apply_updates(params, updates), state), None
 
     carry = (params, optimizer.init(params))
-    return jax.lax.scan(step, carry, gradients)[0][0]
+    return jax.lax.scan(step, carry, gradients)[0]
 
 
 def run_python_blocks(markdown):

@@ -217,6 +217,7 @@ COMPOSED = {
     "adamspd",
     "adamwn",
     "amos",
+    "compress_state",
     "muonh",
     "rotational_adamw",
     "rotational_lion",
@@ -224,6 +225,7 @@ COMPOSED = {
     "sgdp",
     "sgds",
     "with_master_weights",
+    "with_precision",
 }
 
 

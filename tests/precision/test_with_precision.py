@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
-from helpers import assert_close, assert_identical, run
+from helpers import assert_close, assert_identical, run, run_with_state
 
 import optaxwd
 
@@ -32,18 +32,6 @@ def gradients(params, steps, seed=1):
 
 def wide(tree):
     return jax.tree.map(lambda x: x.astype(jnp.float32), tree)
-
-
-def final(tx, params, grads):
-    """Return parameters and state after one update per entry of ``grads``."""
-
-    def step(carry, grads):
-        params, state = carry
-        updates, state = tx.update(grads, state, params)
-        return (optax.apply_updates(params, updates), state), None
-
-    carry = (params, tx.init(params))
-    return jax.jit(lambda carry: jax.lax.scan(step, carry, grads)[0])(carry)
 
 
 def test_by_hand():
@@ -93,7 +81,7 @@ def test_every_optimizer_has_the_switch(name):
     grads = gradients(params, steps)
     expected = run(factory(0.01, **options), wide(params), wide(grads))
     for rounding in (*EXACT, "compensated"):
-        after, state = final(
+        after, state = run_with_state(
             factory(0.01, precision=rounding, **options), params, grads
         )
         found = optaxwd.float32_parameters(after, state)
@@ -106,15 +94,15 @@ def test_every_optimizer_has_the_switch(name):
 def test_builders_have_the_switch(rounding):
     params, grads = parameters(), gradients(parameters(), 3)
     rounded = optaxwd.with_precision(optaxwd.adamw(0.01, weight_decay=0.1), rounding)
-    expected, _ = final(rounded, params, grads)
+    expected, _ = run_with_state(rounded, params, grads)
     built = optaxwd.with_weight_decay(
         optaxwd.scale_by_adam(), 0.01, 0.1, precision=rounding
     )
-    assert_identical(final(built, params, grads)[0], expected)
+    assert_identical(run_with_state(built, params, grads)[0], expected)
     around = optaxwd.decouple(
         optax.adam(0.01), 0.1, learning_rate=0.01, precision=rounding
     )
-    after = final(around, params, grads)[0]
+    after = run_with_state(around, params, grads)[0]
     assert_close(after, jax.tree.map(lambda x: np.asarray(x, np.float64), expected))
 
 
@@ -127,7 +115,7 @@ def test_decay_is_seen_whatever_the_update():
 
     def mean(precision):
         tx = optaxwd.sgdw(0.1, precision=precision, **options)
-        after, state = final(tx, params, grads)
+        after, state = run_with_state(tx, params, grads)
         if precision is not None:
             after = optaxwd.float32_parameters(after, state)
         return float(jnp.mean(after.astype(jnp.float32)))
@@ -174,7 +162,9 @@ def test_frozen_parameters_keep_nothing():
 @pytest.mark.parametrize("rounding", EXACT)
 def test_groups_with_optimizers_of_their_own(rounding):
     params, grads = parameters(), gradients(parameters(), 3)
-    after, state = final(optaxwd.muonw(0.01, precision=rounding), params, grads)
+    after, state = run_with_state(
+        optaxwd.muonw(0.01, precision=rounding), params, grads
+    )
     found = optaxwd.float32_parameters(after, state)
     expected = run(optaxwd.muonw(0.01), wide(params), wide(grads))
     assert_close(found, jax.device_get(expected), steps=10)
@@ -214,7 +204,7 @@ def test_a_sweep_over_decay():
 
     def swept(weight_decay):
         tx = optaxwd.adamw(0.01, weight_decay=weight_decay, precision="split")
-        after, state = final(tx, params, grads)
+        after, state = run_with_state(tx, params, grads)
         return optaxwd.float32_parameters(after, state)
 
     both = jax.vmap(swept)(jnp.array([0.0, 0.5]))
@@ -240,7 +230,7 @@ def test_float16_too():
     grads = jnp.ones((100, 64), jnp.float16)
     for rounding in (*EXACT, "compensated"):
         tx = optaxwd.sgdw(1e-5, weight_decay=0.1, precision=rounding)
-        after, state = final(tx, params, grads)
+        after, state = run_with_state(tx, params, grads)
         found = optaxwd.float32_parameters(after, state)
         truth = 11 * (1 - 1e-6) ** 100 - 10
         assert float(found[0]) == pytest.approx(truth, abs=100 * 2.0**-19 * 2.0**-3)
