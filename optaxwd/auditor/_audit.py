@@ -13,6 +13,7 @@ from optaxwd.auditor._errors import AuditError, describe, own_traceback
 from optaxwd.auditor._expectations import Expectations, expectations, name_coupling
 from optaxwd.auditor._factory import FactoryProbe
 from optaxwd.auditor._findings import Finding, find
+from optaxwd.auditor._in_chain import InChain, losses_in_chain
 from optaxwd.auditor._laws import Law
 from optaxwd.auditor._leaves import LEVELS, ProbeLeaf, probe_tree
 from optaxwd.auditor._object import ObjectProbe
@@ -47,7 +48,8 @@ def audit(
     .. math:: \theta \leftarrow \theta - u - R\, \theta
 
     and those listed at :class:`LeafReport` are told apart. Then 1000 real steps in the
-    leaf's own dtype show what rounding leaves of it. What cannot be told is reported as
+    leaf's own dtype show what rounding leaves of it, and those of leaves of 16 bits
+    what is left beside updates. What cannot be told is reported as
     such: ``coupling`` is ``"other"``, and ``decoupled`` is ``None``.
 
     Args:
@@ -137,10 +139,15 @@ def audit(
     progress("many steps in the leaves' own dtypes")
     small = tree.with_level(LEVELS[0])
     survived = survivals(lambda: subject.make(eta, lam), small, laws, extra)
+    lost: list[InChain | None] = [None] * len(laws)
+    # The updates of a whole step are differences of weights that it has rounded.
+    if subject.kind != "step":
+        lost = losses_in_chain(lambda: subject.make(eta, lam), small, laws, extra)
     findings = extra_findings + find(
         tree.leaves,
         laws,
         survived,
+        lost,
         expected,
         decay_was_asked=bool(expected.weight_decay),
         is_factory=subject.is_factory,

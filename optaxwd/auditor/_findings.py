@@ -5,9 +5,11 @@ import re
 from collections.abc import Iterator
 
 from optaxwd.auditor._expectations import Expectations
+from optaxwd.auditor._in_chain import InChain
 from optaxwd.auditor._laws import NOT_FINITE, Law
 from optaxwd.auditor._leaves import ProbeLeaf
-from optaxwd.auditor._precision import STEPS, Survival
+from optaxwd.auditor._many_steps import STEPS
+from optaxwd.auditor._precision import Survival
 
 SEVERITIES = ("info", "warning", "error")
 CODES = (
@@ -18,6 +20,7 @@ CODES = (
     "lr-independent",
     "applied-after-step",
     "swallowed-by-rounding",
+    "swallowed-by-update",
     "frozen-decays",
     "mask-mismatch",
     "norm-decays",
@@ -72,6 +75,7 @@ def find(
     leaves: list[ProbeLeaf],
     laws: list[Law],
     survivals: list[Survival],
+    lost: list[InChain | None],
     expected: Expectations,
     *,
     decay_was_asked: bool,
@@ -81,11 +85,11 @@ def find(
     found = list(_whole(laws, expected, decay_was_asked))
     if is_factory and expected.multipliers is None:
         found += _about_all_rates(laws)
-    rows = zip(leaves, laws, survivals, strict=True)
-    for i, (leaf, law, survival) in enumerate(rows):
+    rows = zip(leaves, laws, survivals, lost, strict=True)
+    for i, (leaf, law, survival, in_chain) in enumerate(rows):
         found += _about_law(leaf, law)
         found += _about_expectations(i, leaf, law, expected, is_factory)
-        found += _about_precision(leaf, law, survival)
+        found += _about_precision(leaf, law, survival, in_chain)
         named = expected.multipliers is not None
         certain = law.decays and not law.cannot_tell
         if certain and not named and _is_bias_or_norm(leaf):
@@ -335,7 +339,7 @@ def _about_all_rates(laws: list[Law]) -> Iterator[Finding]:
 
 
 def _about_precision(
-    leaf: ProbeLeaf, law: Law, survival: Survival
+    leaf: ProbeLeaf, law: Law, survival: Survival, lost: InChain | None
 ) -> Iterator[Finding]:
     if law.decays and not survival.survives(law):
         yield Finding(
@@ -344,9 +348,32 @@ def _about_precision(
             leaf.path,
             f"{survival.dtype}: {survival.moved} of {survival.total} weights move in "
             f"{STEPS} steps at {law.rate:.3g} per step, and "
-            f"{100 * max(survival.share or 0.0, 0.0):.0f} % of the decay takes place: "
-            "keep the weights in float32, or use `round_updates`",
+            f"{_percent(survival.share or 0.0)} of the decay takes place: "
+            "keep the weights in float32, or use `round_updates`"
+            + ("" if lost is None else _lost_before(lost)),
         )
+    elif lost is not None:
+        yield Finding(
+            "swallowed-by-update",
+            "warning",
+            leaf.path,
+            f"{lost.dtype}: beside updates of {lost.update:.2g}, to which decay adds "
+            f"{lost.decay:.2g}, {_percent(lost.share)} of it is left: their sum is "
+            "rounded inside the chain, and no rounding of the weights brings it back. "
+            "Compute in float32: `with_precision(optimizer)`, or `precision=` of this "
+            "library's optimizers",
+        )
+
+
+def _lost_before(lost: InChain) -> str:
+    return (
+        f"; beside updates of {lost.update:.2g}, another part is lost inside the chain "
+        f"before, where {_percent(lost.share)} is left: `with_precision` keeps both"
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * max(share, 0.0):.0f} %"
 
 
 def _is_bias_or_norm(leaf: ProbeLeaf) -> bool:

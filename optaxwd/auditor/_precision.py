@@ -1,20 +1,16 @@
 """What is left of decay in the leaf's own dtype: many real steps, with no gradient."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from optaxwd.auditor._errors import describe
 from optaxwd.auditor._laws import Law
 from optaxwd.auditor._leaves import ProbeLeaf, ProbeTree, sample
+from optaxwd.auditor._many_steps import Extra, Make, ManySteps, Values
 from optaxwd.auditor._runs import double_precision
 
-STEPS = 1000
 # Size of the gradients, should there have to be some.
 GRADIENT = 0.1
 # Less than this share of the decay left, and it is called lost.
@@ -54,26 +50,19 @@ class Survival:
 
 
 def survivals(
-    make: Callable[[], optax.GradientTransformationExtraArgs],
-    tree: ProbeTree,
-    laws: list[Law],
-    extra_args: Mapping[str, Any],
+    make: Make, tree: ProbeTree, laws: list[Law], extra_args: Extra
 ) -> list[Survival]:
     """Return for each leaf what is left of its decay after many steps."""
-    values = [_values(leaf) for leaf in tree.leaves]
-    # What is drawn to the initial parameters must start elsewhere.
-    starts = [2.0 * x if law.anchor else x for x, law in zip(values, laws, strict=True)]
+    values, starts = beginnings(tree, laws)
     own = [leaf.dtype for leaf in tree.leaves]
-    exact = [leaf.double for leaf in tree.leaves]
-    if own == exact:
+    if own == [leaf.double for leaf in tree.leaves]:
         return [Survival(str(dtype)) for dtype in own]
-    any_double = any(dtype in (np.float64, np.complex128) for dtype in own)
 
     def run(size: float) -> list[Survival]:
-        with double_precision(any_double):
-            ends = _many_steps(make(), tree, values, starts, own, extra_args, size)
-        with double_precision():
-            wanted = _many_steps(make(), tree, values, starts, exact, extra_args, size)
+        ends, wanted = (
+            many(make, tree, extra_args).ends(values, starts, size)
+            for many in (ManySteps.in_own_dtypes, ManySteps.in_double)
+        )
         return [
             _compare(str(dtype), x, end, want)
             for dtype, x, end, want in zip(own, values, ends, wanted, strict=True)
@@ -92,50 +81,12 @@ def survivals(
     return found
 
 
-def _many_steps(
-    optimizer: optax.GradientTransformationExtraArgs,
-    tree: ProbeTree,
-    values: list[np.ndarray],
-    starts: list[np.ndarray],
-    dtypes: list[Any],
-    extra_args: Mapping[str, Any],
-    size: float,
-) -> list[np.ndarray]:
-    """Return the leaves after the steps; gradients are ±``size``, in turns."""
-
-    def build(reals: list[np.ndarray], *, gradient: bool = False) -> Any:
-        arrays = [
-            jnp.asarray(leaf.from_reals(x), dtype)
-            for leaf, x, dtype in zip(tree.leaves, reals, dtypes, strict=True)
-        ]
-        return jax.tree.map(jnp.asarray, tree.build(arrays, gradient=gradient))
-
-    params = build(values)
-    ahead = build([np.full(x.shape, size) for x in values], gradient=True)
-    state = optimizer.init(build(starts))
-
-    def step(carry: Any, sign: Any) -> tuple[Any, None]:
-        params, state = carry
-        grads = jax.tree.map(lambda g: (g * sign).astype(g.dtype), ahead)
-        updates, state = optimizer.update(grads, state, params, **extra_args)
-        return (optax.apply_updates(params, updates), state), None
-
-    @jax.jit
-    def run(params: Any, state: Any) -> Any:
-        signs = 1.0 - 2.0 * (jnp.arange(STEPS) % 2)
-        return jax.lax.scan(step, (params, state), signs)[0][0]
-
-    try:
-        ends = jax.tree.leaves(run(params, state))
-    except TypeError:
-        # Dtypes of the state may settle only after a step.
-        (params, state), _ = jax.jit(step)((params, state), -1.0)
-        ends = jax.tree.leaves(run(params, state))
-    return [
-        leaf.to_reals(end)
-        for leaf, end in zip(tree.all_leaves, ends, strict=True)
-        if leaf.is_parameter
-    ]
+def beginnings(tree: ProbeTree, laws: list[Law]) -> tuple[Values, Values]:
+    """Return the parameters of the first step, and those that `init` sees."""
+    values = [_values(leaf) for leaf in tree.leaves]
+    # What is drawn to the initial parameters must start elsewhere.
+    starts = [2.0 * x if law.anchor else x for x, law in zip(values, laws, strict=True)]
+    return values, starts
 
 
 def _compare(

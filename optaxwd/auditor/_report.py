@@ -36,7 +36,9 @@ class LeafReport:
         ``"averaged"`` or ``"other"``, which includes what cannot be told.
       lr_power: power of the (peak) learning rate in the rate; ``None``: cannot tell.
       in_state: whether decay of earlier steps comes back out of the state.
-      effective: whether it decays, and that survives rounding in the leaf's own dtype.
+      effective: whether it decays, and that survives the rounding of the parameters to
+        the leaf's own dtype. What is lost beside updates, inside the chain, depends on
+        their size and is told by the finding ``"swallowed-by-update"``.
       half_life: steps in which decay alone halves a weight; where it acts in some steps
         only, those between count too.
       weight_decay: λ as measured; ``None`` where the law is not linear in it, or the
