@@ -62,7 +62,13 @@ def losses_in_chain(
         return found
     probe = _Probe(*beginnings(tree, laws))
     try:
-        left, _ = probe.pulls(ManySteps.in_own_dtypes(make, tree, extra_args))
+        own = ManySteps.in_own_dtypes(make, tree, extra_args)
+        # Updates that lead from a copy do not add up where the parameters stay.
+        copied = own.copies(probe.starts)
+        asked = [i for i in asked if not copied[i]]
+        if not asked:
+            return found
+        left, _ = probe.pulls(own)
         if all(_is_there(laws[i], probe.values[i], left[i]) for i in asked):
             return found
         exact = ManySteps.in_double(make, tree, extra_args)

@@ -11,6 +11,7 @@ import optax
 
 from optaxwd.auditor._leaves import ProbeTree
 from optaxwd.auditor._runs import double_precision
+from optaxwd.tree import is_inexact_array
 
 STEPS = 1000
 # Updates are summed over each of so many parts of the steps.
@@ -89,6 +90,24 @@ class ManySteps:
                 (params, state), _ = jax.jit(move)((params, state), _times(grads, -1.0))
                 ends = run(params, state, grads)
             return self._reals(self._parameters(ends))
+
+    def copies(self, starts: Values) -> list[bool]:
+        """Return for each leaf whether the state begins with a wider copy of it."""
+        with double_precision(self.double):
+            params = self._build(starts)
+            state = jax.tree.leaves(self.optimizer.init(params))
+            arrays = [np.asarray(x) for x in state if is_inexact_array(x)]
+        return [
+            any(
+                x.dtype.itemsize > leaf.dtype.itemsize
+                and x.shape == leaf.probe_shape
+                and np.array_equal(leaf.to_reals(x), leaf.to_reals(start))
+                for x in arrays
+            )
+            for leaf, start in zip(
+                self.tree.leaves, self._parameters(params), strict=True
+            )
+        ]
 
     def sums(
         self, values: Values, starts: Values, first: Values, second: Values

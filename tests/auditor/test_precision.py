@@ -216,3 +216,12 @@ def test_chance_in_small_leaves_accuses_nobody(shape):
     for name in ("round_updates stochastic", "with_master_weights"):
         found, effective = losses(FIXED[name], weights(0.02, "bfloat16", shape))
         assert not found and effective
+
+
+@pytest.mark.slow
+def test_a_copy_from_which_updates_lead_is_left_alone():
+    # Steps of one size, above the last bit of a weight that is held where it is.
+    def factory(eta, lam):
+        return optaxwd.with_master_weights(optax.lion(eta, weight_decay=lam))
+
+    assert losses(factory, weights(0.002, "bfloat16")) == ({}, True)
