@@ -80,6 +80,7 @@ def test_optax_loses_the_decay_that_split_keeps():
     assert abs(found["path"][-1] - found["mean"]) < 2000 * 2.0**-24
 
 
+@pytest.mark.slow
 def test_the_transformer_does_not_look_ahead(key):
     params = _transformer.init(key, 7)
     tokens = jax.random.randint(key, (1, _transformer.CONTEXT), 0, 7)
@@ -89,6 +90,7 @@ def test_the_transformer_does_not_look_ahead(key):
     assert (first[40:] != second[40:]).any(-1).all()
 
 
+@pytest.mark.slow
 def test_the_transformer_at_first_knows_nothing(key):
     params = _transformer.init(key, 7) | {"head": {"kernel": jnp.zeros((64, 7))}}
     tokens = jnp.zeros((2, _transformer.CONTEXT + 1), int)
@@ -96,6 +98,7 @@ def test_the_transformer_at_first_knows_nothing(key):
     assert loss == pytest.approx(np.log(7), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_the_transformer_computes_in_its_own_dtype_and_the_loss_in_float32():
     def narrow(key):
         params = _transformer.init(key, 7)

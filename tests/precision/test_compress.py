@@ -115,7 +115,7 @@ def test_what_is_compressed(dtype):
     assert_identical(after.scales, before.scales)
 
 
-@pytest.mark.parametrize("dtype", NAMES)
+@pytest.mark.parametrize("dtype", NAMES_BY_STAGE)
 def test_a_transformation_sees_the_dtypes_that_it_gave(dtype):
     seen = []
     state = {
@@ -286,7 +286,8 @@ def test_updates_keep_the_dtypes_of_narrow_parameters(dtype):
     assert describe(new) == describe(state)
 
 
-@pytest.mark.parametrize("dtype", NAMES_BY_STAGE)
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", NAMES)
 def test_scan_is_a_loop(dtype):
     tx, params = compress_state(optax.scale_by_adam(), dtype), parameters()
     grads = [gradients(params, seed) for seed in range(3)]

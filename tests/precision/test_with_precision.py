@@ -14,6 +14,10 @@ import optaxwd
 
 EXACT = ("split", "master")
 ROUNDINGS = ("nearest", "stochastic", "compensated", *EXACT)
+IN_STAGES = [
+    pytest.param(name, marks=[] if name == "split" else pytest.mark.slow)
+    for name in ROUNDINGS
+]
 NEEDED = {"amos": {"expected_scale": 0.5}, "adamc": {"peak_learning_rate": 0.01}}
 
 
@@ -51,7 +55,13 @@ def test_by_hand():
 
 
 @pytest.mark.parametrize("rounding", EXACT)
-@pytest.mark.parametrize("make", [optax.adamw, optaxwd.lionw], ids=["adamw", "lionw"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(optax.adamw, marks=pytest.mark.slow, id="adamw"),
+        pytest.param(optaxwd.lionw, id="lionw"),
+    ],
+)
 def test_the_bits_of_a_float32_run(make, rounding):
     """Operation by operation; compiled, XLA fuses differently in the last bit."""
     params, steps = parameters(), 5
@@ -90,7 +100,7 @@ def test_every_optimizer_has_the_switch(name):
         assert_close(found, jax.device_get(expected), steps=steps_of_rounding)
 
 
-@pytest.mark.parametrize("rounding", ROUNDINGS)
+@pytest.mark.parametrize("rounding", IN_STAGES)
 def test_builders_have_the_switch(rounding):
     params, grads = parameters(), gradients(parameters(), 3)
     rounded = optaxwd.with_precision(optaxwd.adamw(0.01, weight_decay=0.1), rounding)
@@ -159,6 +169,7 @@ def test_frozen_parameters_keep_nothing():
     assert not np.asarray(updates["b"]).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rounding", EXACT)
 def test_groups_with_optimizers_of_their_own(rounding):
     params, grads = parameters(), gradients(parameters(), 3)
