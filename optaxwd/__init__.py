@@ -37,6 +37,7 @@ from optaxwd.optimizers import sgdp as sgdp
 from optaxwd.optimizers import sgds as sgds
 from optaxwd.optimizers import sgdw as sgdw
 from optaxwd.optimizers import with_weight_decay as with_weight_decay
+from optaxwd.precision import CompressedState as CompressedState
 from optaxwd.precision import Policy as Policy
 from optaxwd.precision import PrecisionState as PrecisionState
 from optaxwd.precision import RoundUpdatesState as RoundUpdatesState
@@ -115,6 +116,7 @@ __all__ = [
     "AddDecayedWeightsState",
     "AuditError",
     "AuditReport",
+    "CompressedState",
     "ConstrainNormsState",
     "DecayRules",
     "Finding",
