@@ -46,7 +46,8 @@ def test_the_bytes_that_it_names():
     for rounding in get_args(RoundingName):
         _, kept = per_parameter(optaxwd.Policy(rounding))
         assert kept == int(rows.get(rounding, 0))
-    rows = dict(re.findall(r'\| `"(\w+)"` \| ([\d.]+) \|', GUIDE))
+    switch = GUIDE.split("## One switch")[1].split("\n## ")[0]
+    rows = dict(re.findall(r'\| `"(\w+)"` \| ([\d.]+) \|', switch))
     assert set(rows) == set(get_args(StateName))
     for state, stated in rows.items():
         moments, _ = per_parameter(optaxwd.Policy(state=state))
