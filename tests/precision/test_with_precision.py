@@ -2,10 +2,12 @@
 
 import inspect
 
+import flax.serialization
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import orbax.checkpoint as ocp
 import pytest
 from flax import nnx
 from helpers import assert_close, assert_identical, run, run_with_state
@@ -233,6 +235,34 @@ def test_master_weights_follow_parameters_that_were_loaded():
     updates, state = tx.update(jnp.ones(2, jnp.bfloat16), state, loaded)
     found = optaxwd.float32_parameters(optax.apply_updates(loaded, updates), state)
     assert found.tolist() == pytest.approx([3 - 1e-4, 1 - 2e-4], abs=2e-7)
+
+
+POLICIES = [
+    optaxwd.Policy("stochastic", "int8", key=3),
+    optaxwd.Policy("compensated", "bfloat16", key=3),
+    optaxwd.Policy("split", "int8_stochastic", key=3),
+    optaxwd.Policy("master"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.rounding)
+def test_checkpoints_go_on_where_they_stopped(policy, tmp_path):
+    """What is kept, the codes and the key come back, and the next steps are the same."""
+    params = {"w": jnp.linspace(-1, 1, 8192).reshape(32, 256).astype(jnp.bfloat16)}
+    tx = optaxwd.adamw(0.01, weight_decay=0.1, precision=policy)
+    step = jax.jit(tx.update)
+    updates, state = step(params, tx.init(params), params)
+    params = optax.apply_updates(params, updates)
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(tmp_path / "state", state)
+        checkpointer.wait_until_finished()
+        like = jax.eval_shape(tx.init, params)
+        restored = checkpointer.restore(tmp_path / "state", like)
+    data = flax.serialization.to_bytes(state)
+    for back in (restored, flax.serialization.from_bytes(tx.init(params), data)):
+        assert_identical(back, state)
+        assert_identical(step(params, back, params), step(params, state, params))
 
 
 def test_float16_too():
