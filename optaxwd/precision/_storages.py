@@ -76,7 +76,8 @@ class BFloat16:
     """Numbers in bfloat16, rounded at random.
 
     Those that their transformation keeps in bfloat16 itself are noted by an
-    ``optax.EmptyState``, all others by an ``optax.MaskedNode``.
+    ``optax.EmptyState``, all others by an ``optax.MaskedNode``, which is what trees of
+    shardings are mapped over notes with.
     """
 
     is_random = True

@@ -248,7 +248,7 @@ POLICIES = [
 @pytest.mark.slow
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.rounding)
 def test_checkpoints_go_on_where_they_stopped(policy, tmp_path):
-    """What is kept, the codes and the key come back, and the next steps are the same."""
+    """What is kept, codes and keys come back, and the next steps are the same."""
     params = {"w": jnp.linspace(-1, 1, 8192).reshape(32, 256).astype(jnp.bfloat16)}
     tx = optaxwd.adamw(0.01, weight_decay=0.1, precision=policy)
     step = jax.jit(tx.update)
