@@ -104,8 +104,8 @@ def compress_state(
       dtype: ``"int8"``, ``"int8_stochastic"`` or ``"bfloat16"``.
       min_size: arrays with fewer entries stay as they are. So do those that are no
         whole blocks of 256 (with 8 bits), that have 64 bits or are complex.
-      key: for what is random, an integer or a PRNG key; ``None``: 0. The noise of an
-        array follows from the key, the step and the array's path in the state.
+      key: an integer or a PRNG key; ``None``: 0. Only what is random draws from it. The
+        noise of an array follows from the key, the step and its path in the state.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs` with a :class:`CompressedState`.
@@ -113,8 +113,7 @@ def compress_state(
       itself are compressed to 8 bits, and stay as they are with ``"bfloat16"``.
 
     Raises:
-      ValueError: if ``dtype`` is unknown, ``min_size`` no whole number, or a key comes
-        with ``"int8"`` or is none.
+      ValueError: if ``dtype`` is unknown, ``min_size`` no whole number or ``key`` no key.
       TypeError: if ``transform`` is not a transformation.
 
     Examples:
@@ -136,11 +135,6 @@ def compress_state(
     check_choice(dtype, STORAGES, "dtype", _NAME)
     check_count(min_size, "min_size", _NAME)
     storage = STORAGES[dtype]
-    if key is not None and not storage.is_random:
-        raise ValueError(
-            f"{_NAME}: {dtype!r} rounds to the nearest, got key={key!r}. Leave the key "
-            "out, or use 'int8_stochastic'."
-        )
     source = KeySource.build(key, _NAME)
     inner = optax.with_extra_args_support(transform)
 

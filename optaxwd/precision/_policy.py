@@ -5,7 +5,6 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 
 from optaxwd._checks import check_choice
 from optaxwd.precision._keys import KeySource
-from optaxwd.precision._storages import STORAGES
 
 RoundingName = Literal["nearest", "stochastic", "compensated", "split", "master"]
 StateName = Literal["float32", "bfloat16", "int8", "int8_stochastic"]
@@ -32,8 +31,7 @@ class Policy:
       key: for what is random, an integer or a PRNG key; ``None``: 0.
 
     Raises:
-      ValueError: if one of the names is unknown, or a key is given and nothing is
-        random.
+      ValueError: if one of the names is unknown, or the key is none.
 
     Examples:
       >>> import optaxwd
@@ -50,21 +48,6 @@ class Policy:
         check_choice(self.rounding, get_args(RoundingName), "rounding", "Policy")
         check_choice(self.state, get_args(StateName), "state", "Policy")
         KeySource.build(self.key, "Policy")
-        if self.key is not None and not (self.rounds_randomly or self.stores_randomly):
-            raise ValueError(
-                f"Policy: nothing is random, got key={self.key!r}. Leave the key out, "
-                "or use rounding='stochastic', or a state that is stored at random."
-            )
-
-    @property
-    def rounds_randomly(self) -> bool:
-        """Whether rounding the parameters needs a key."""
-        return self.rounding == "stochastic"
-
-    @property
-    def stores_randomly(self) -> bool:
-        """Whether storing the moments needs a key."""
-        return self.state != "float32" and STORAGES[self.state].is_random
 
 
 Precision: TypeAlias = Policy | RoundingName

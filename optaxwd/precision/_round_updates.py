@@ -12,7 +12,7 @@ _MODES = ("stochastic", "compensated", "split")
 
 
 def round_updates(
-    mode: Literal["stochastic", "compensated", "split"], *, key: Any = None
+    mode: Literal["stochastic", "compensated", "split"], key: Any = None
 ) -> optax.GradientTransformationExtraArgs:
     r"""Let steps survive that bfloat16 or float16 parameters would round away.
 
@@ -54,9 +54,9 @@ def round_updates(
 
     Args:
       mode: how to round, see the table.
-      key: for ``"stochastic"``, an integer or a PRNG key; ``None``: 0. The noise of a
-        leaf follows from the key, the step and the leaf's path: it is the same on one
-        device and on many.
+      key: an integer or a PRNG key; ``None``: 0. Only ``"stochastic"`` draws from it.
+        The noise of a leaf follows from the key, the step and the leaf's path: it is
+        the same on one device and on many.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs` with a
@@ -64,8 +64,8 @@ def round_updates(
       is not a floating-point array, pass as they are.
 
     Raises:
-      ValueError: if the mode is unknown, if a key comes with a mode that needs none or
-        is not a key; in ``update`` if ``params`` is ``None``.
+      ValueError: if the mode is unknown or the key is none; in ``update`` if ``params``
+        is ``None``, or in another dtype than in ``init``.
       TypeError: in ``init``, if parameters are narrower than 16 bits.
 
     Examples:

@@ -44,13 +44,7 @@ class Rounder:
     @classmethod
     def build(cls, name: str, key: Any, owner: str) -> "Rounder":
         """Return the rounder called ``name``, one of ``ROUNDINGS``."""
-        rounding = ROUNDINGS[name]
-        if key is not None and not rounding.is_random:
-            raise ValueError(
-                f"{owner}: {name!r} rounding draws nothing at random, got key={key!r}. "
-                "Leave the key out, or use 'stochastic'."
-            )
-        return cls(rounding, KeySource.build(key, owner), owner)
+        return cls(ROUNDINGS[name], KeySource.build(key, owner), owner)
 
     def init(self, params: Any) -> RoundUpdatesState:
         """Return the state of the first step, or raise."""

@@ -134,13 +134,10 @@ def apply_precision(
     """Build :func:`with_precision` for ``owner``, which its messages name."""
     check_transformation(optimizer, "optimizer", owner)
     policy = as_policy(precision, owner)
-    rounder = Rounder.build(
-        policy.rounding, policy.key if policy.rounds_randomly else None, owner
-    )
+    rounder = Rounder.build(policy.rounding, policy.key, owner)
     inner = optax.with_extra_args_support(optimizer)
     if policy.state != "float32":
-        key = policy.key if policy.stores_randomly else None
-        inner = compress_state(inner, policy.state, key=key)
+        inner = compress_state(inner, policy.state, key=policy.key)
 
     def init(params: optax.Params) -> PrecisionState:
         rounding = rounder.init(params)

@@ -406,7 +406,6 @@ def test_codes_inside_of_what_reads_moments():
     [
         ((optax.adam, "int8"), {}, TypeError, "transform must be an optax.Gradient"),
         ((optax.sgd(0.1), "int4"), {}, ValueError, "unknown dtype 'int4'.*'int8'"),
-        ((optax.sgd(0.1), "int8"), {"key": 0}, ValueError, "Leave the key out"),
         ((optax.sgd(0.1), "bfloat16"), {"key": 0.5}, ValueError, "key must be an int"),
         ((optax.sgd(0.1), "int8"), {"min_size": -1}, ValueError, "min_size.* got -1"),
     ],
