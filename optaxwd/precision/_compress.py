@@ -113,7 +113,8 @@ def compress_state(
       itself are compressed to 8 bits, and stay as they are with ``"bfloat16"``.
 
     Raises:
-      ValueError: if ``dtype`` is unknown, ``min_size`` no whole number or ``key`` no key.
+      ValueError: if ``dtype`` is unknown, ``min_size`` is no whole number or ``key`` no
+        key.
       TypeError: if ``transform`` is not a transformation.
 
     Examples:
