@@ -31,6 +31,12 @@ DTYPES_BY_STAGE = [
 ]
 
 
+def by_stage(values, *, first):
+    """Return parameters of which all but ``first`` come in the second stage."""
+    slow = pytest.mark.slow
+    return [pytest.param(x, marks=[] if x == first else [slow]) for x in values]
+
+
 def assert_close(actual, expected, *, steps=1, message=""):
     """Compare every leaf with float64 ``expected``, relative to the leaf's largest."""
     actual_leaves, expected_leaves = jax.tree.leaves(actual), jax.tree.leaves(expected)

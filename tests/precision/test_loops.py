@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 from flax.training.dynamic_scale import DynamicScale
-from helpers import assert_identical
+from helpers import assert_identical, by_stage
 
 import optaxwd
 
@@ -31,7 +31,7 @@ def stepper(tx):
     return step
 
 
-@pytest.mark.parametrize("rounding", ROUNDINGS)
+@pytest.mark.parametrize("rounding", by_stage(ROUNDINGS, first="split"))
 def test_accumulation_decays_once_per_real_step(rounding):
     """Four equal gradients make one step, the same as that of one."""
     tx, params = optimizer(rounding), parameters()
@@ -62,7 +62,7 @@ def guard_outside(rounding):
     return optax.apply_if_finite(optimizer(rounding), max_consecutive_errors=5)
 
 
-@pytest.mark.parametrize("rounding", ROUNDINGS[1:])
+@pytest.mark.parametrize("rounding", by_stage(ROUNDINGS[1:], first="compensated"))
 @pytest.mark.parametrize("guard", [guard_inside, guard_outside])
 def test_a_step_that_is_skipped_does_not_decay(guard, rounding):
     tx, guarded, params = optimizer(rounding), guard(rounding), parameters()
@@ -105,7 +105,7 @@ def train_scaled(tx, params, scale, steps=6):
 
 
 @pytest.mark.parametrize("factory", FACTORIES, ids=lambda f: f.__name__)
-@pytest.mark.parametrize("rounding", [None, "split"])
+@pytest.mark.parametrize("rounding", by_stage([None, "split"], first="split"))
 def test_decay_does_not_depend_on_the_loss_scale(factory, rounding):
     """Powers of two scale exactly, so after unscaling the runs are the same bits.
 
@@ -118,7 +118,7 @@ def test_decay_does_not_depend_on_the_loss_scale(factory, rounding):
         assert_identical(train_scaled(tx, params, scale)[0], plain)
 
 
-@pytest.mark.parametrize("rounding", [None, "split", "stochastic"])
+@pytest.mark.parametrize("rounding", by_stage([None, "split"], first="split"))
 def test_overflow_skips_the_decay_too(rounding):
     tx, params = optimizer(rounding), parameters("float16")
     found, skipped = train_scaled(tx, params, 2.0**18, steps=10)

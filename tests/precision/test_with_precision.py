@@ -10,16 +10,19 @@ import optax
 import orbax.checkpoint as ocp
 import pytest
 from flax import nnx
-from helpers import assert_close, assert_identical, run, run_with_state
+from helpers import (
+    assert_close,
+    assert_identical,
+    by_stage,
+    run,
+    run_with_state,
+)
 
 import optaxwd
 
 EXACT = ("split", "master")
 ROUNDINGS = ("nearest", "stochastic", "compensated", *EXACT)
-IN_STAGES = [
-    pytest.param(name, marks=[] if name == "split" else pytest.mark.slow)
-    for name in ROUNDINGS
-]
+IN_STAGES = by_stage(ROUNDINGS, first="split")
 NEEDED = {"amos": {"expected_scale": 0.5}, "adamc": {"peak_learning_rate": 0.01}}
 
 
@@ -193,7 +196,7 @@ def test_the_anchor_is_that_of_the_start():
     step(params, tx.init(params), params)
 
 
-@pytest.mark.parametrize("rounding", EXACT)
+@pytest.mark.parametrize("rounding", by_stage(EXACT, first="split"))
 def test_parameters_of_flax_nnx(rounding):
     model = nnx.Linear(4, 3, param_dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
     before = jax.tree.map(lambda p: p.astype(jnp.float32), nnx.state(model))
@@ -212,6 +215,7 @@ def test_parameters_of_flax_nnx(rounding):
         assert np.abs(end - expected).max() <= 3 * 2.0**-24
 
 
+@pytest.mark.slow
 def test_a_sweep_over_decay():
     params, grads = parameters(), gradients(parameters(), 3)
 
