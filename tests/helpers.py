@@ -24,17 +24,20 @@ OPTAX_ADVANCES_SCHEDULES = importlib.metadata.version("optax") != "0.2.6"
 
 DTYPES = tuple(TOLERANCE_PER_STEP)
 
-# float64 shows whether a law is right; how the others round it, in the second stage.
-DTYPES_BY_STAGE = [
-    pytest.param(dtype, marks=[] if dtype == "float64" else pytest.mark.slow)
-    for dtype in DTYPES
-]
-
 
 def by_stage(values, *, first):
     """Return parameters of which all but ``first`` come in the second stage."""
     slow = pytest.mark.slow
     return [pytest.param(x, marks=[] if x == first else [slow]) for x in values]
+
+
+# float64 shows whether a law is right; how the others round it, in the second stage.
+DTYPES_BY_STAGE = by_stage(DTYPES, first="float64")
+
+
+def describe(tree):
+    """Return a tree of the shapes and dtypes of ``tree``."""
+    return jax.tree.map(lambda x: (jnp.shape(x), jnp.result_type(x)), tree)
 
 
 def assert_close(actual, expected, *, steps=1, message=""):

@@ -14,7 +14,7 @@ import numpy as np
 import optax
 import orbax.checkpoint as ocp
 import pytest
-from helpers import assert_close, assert_identical, cast, run
+from helpers import assert_close, assert_identical, cast, describe, run
 
 import optaxwd
 
@@ -261,10 +261,6 @@ def gradients_like(params, steps=None):
         )
 
     return jax.tree.map(leaf, params)
-
-
-def describe(tree):
-    return jax.tree.map(lambda x: (jnp.shape(x), jnp.result_type(x)), tree)
 
 
 def test_every_public_factory_has_a_contract():

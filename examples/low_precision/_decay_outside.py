@@ -64,7 +64,7 @@ def decay_outside(
 
 
 def _widen(tree):
-    return jax.tree.map(lambda x: x.astype(jnp.float32), tree)
+    return optax.tree.cast(tree, jnp.float32)
 
 
 def _round(tree, params):

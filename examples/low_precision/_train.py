@@ -65,12 +65,12 @@ def train(
     keys = jax.vmap(lambda seed: jax.random.split(jax.random.key(seed), 3))
     first, order, rounding = keys(jnp.arange(seeds)).T
     begin, run = _loop(variant, task, every)
-    params = _cast(_over_seeds(task.init, first), variant.dtype)
+    params = optax.tree.cast(_over_seeds(task.init, first), variant.dtype)
     carry = params, begin(rounding, params)
     valid = []
     for i in range(checks):
         carry = run(rounding, order, carry, i * every)
-        params = _cast(carry[0], jnp.float32)
+        params = optax.tree.cast(carry[0], jnp.float32)
         valid.append(np.asarray(_over_seeds(task.loss, params, task.valid)))
         advance()
     count = sum(leaf.size for leaf in jax.tree.leaves(params))
@@ -120,7 +120,3 @@ def decaying_norm(params: Any) -> jax.Array:
     """Return the Euclidean norm of all weights that decay."""
     kept = jax.tree.map(lambda x, decays: x * decays, params, MASK(params))
     return optax.tree.norm(kept)
-
-
-def _cast(tree, dtype):
-    return jax.tree.map(lambda x: x.astype(dtype), tree)

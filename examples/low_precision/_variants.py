@@ -45,10 +45,8 @@ def _rounded_last(learning_rate, weight_decay, key):
 
 
 def _policy(rounding: Any, state: Any = "float32"):
-    is_random = rounding == "stochastic" or state in ("bfloat16", "int8_stochastic")
-
     def build(learning_rate, weight_decay, key):
-        policy = optaxwd.Policy(rounding, state, key if is_random else None)
+        policy = optaxwd.Policy(rounding, state, key)
         return optaxwd.adamw(
             learning_rate, weight_decay=weight_decay, mask=MASK, precision=policy
         )

@@ -49,8 +49,8 @@ def audit(
 
     and those listed at :class:`LeafReport` are told apart. Then 1000 real steps in the
     leaf's own dtype show what rounding leaves of it, and those of leaves of 16 bits
-    what is left beside updates. What cannot be told is reported as
-    such: ``coupling`` is ``"other"``, and ``decoupled`` is ``None``.
+    what is left beside updates. What cannot be told is reported as such: ``coupling``
+    is ``"other"``, and ``decoupled`` is ``None``.
 
     Args:
       optimizer: one of three: an ``optax.GradientTransformation``; a factory

@@ -161,18 +161,29 @@ def compress_state(
         notes = jax.tree.structure(_unnamed(state.inner_state)).flatten_up_to(
             state.scales
         )
-        loaded = jax.tree.unflatten(structure, map(storage.load, leaves, notes))
-        updates, inner_state = inner.update(updates, loaded, params, **extra_args)
+        held = list(map(storage.holds, leaves, notes))
+        loaded = [
+            storage.load(leaf, note) if is_held else leaf
+            for leaf, note, is_held in zip(leaves, notes, held, strict=True)
+        ]
+        updates, inner_state = inner.update(
+            updates, jax.tree.unflatten(structure, loaded), params, **extra_args
+        )
 
-        keys: Any = [None] * len(leaves)
+        keys: list[Any] = [None] * len(leaves)
         if storage.is_random:
-            keys = jax.tree.leaves(
-                source.keys(
-                    state.compression_key, state.compression_count, loaded, "state"
-                )
+            keys = _keys_where(held, source, state)
+        stored = [
+            storage.store(new, note, key) if is_held else (_like(new, leaf), note)
+            for new, leaf, note, key, is_held in zip(
+                structure.flatten_up_to(inner_state),
+                leaves,
+                notes,
+                keys,
+                held,
+                strict=True,
             )
-        new = structure.flatten_up_to(inner_state)
-        stored = list(map(storage.store, new, leaves, notes, keys))
+        ]
         return updates, CompressedState(
             optax.safe_increment(state.compression_count),
             state.compression_key,
@@ -195,6 +206,27 @@ def _leaves(state: Any) -> list[tuple[Any, bool]]:
 
 def _is_large(leaf: Any, min_size: int, storage: Storage) -> bool:
     return hasattr(leaf, "dtype") and leaf.size >= min_size and storage.accepts(leaf)
+
+
+def _keys_where(held: list[bool], source: KeySource, state: Any) -> list[Any]:
+    """Return a key for each leaf that is rounded, and ``None`` for the others."""
+    leaves, structure = jax.tree.flatten(state.inner_state)
+    rounded = [x if is_held else None for x, is_held in zip(leaves, held, strict=True)]
+    keys = source.keys(
+        state.compression_key,
+        state.compression_count,
+        jax.tree.unflatten(structure, rounded),
+        "state",
+    )
+    return structure.flatten_up_to(keys)
+
+
+def _like(leaf: Any, before: Any) -> Any:
+    """Return ``leaf`` in the dtype that the state has had for it."""
+    dtype = getattr(before, "dtype", None)
+    if dtype is None or getattr(leaf, "dtype", None) == dtype:
+        return leaf
+    return jnp.asarray(leaf, dtype)
 
 
 def _assemble(state: Any, stored: list[tuple[Any, Any]]) -> tuple[Any, Any]:

@@ -108,6 +108,8 @@ def round_updates(
         **extra_args: Any,
     ) -> tuple[optax.Updates, Any]:
         del extra_args
-        return rounder.step(updates, check_params(params, _NAME), state)
+        theta = check_params(params, _NAME)
+        rounder.check_dtypes(theta, state)
+        return rounder.step(updates, theta, state)
 
     return optax.GradientTransformationExtraArgs(rounder.init, update)

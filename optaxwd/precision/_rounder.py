@@ -24,8 +24,8 @@ class RoundUpdatesState(NamedTuple):
       rounding_key: data of the PRNG key, ``[n]`` uint32; ``None`` likewise.
       residual: a tree like the parameters of what their dtype cannot hold, with their
         shapes and shardings: int16 for ``"split"``, bfloat16 for ``"compensated"``,
-        the float32 parameters themselves for ``"master"``. ``optax.MaskedNode`` for a
-        parameter that loses nothing; ``None`` if nothing is kept at all.
+        the float32 parameters themselves for ``"master"``, ``optax.EmptyState`` where
+        nothing is kept. ``optax.MaskedNode`` for a parameter that loses nothing.
     """
 
     rounding_count: Any
@@ -56,17 +56,16 @@ class Rounder:
 
     def complete(self, params: Any, state: Any) -> Any:
         """Return the parameters with what the state keeps for them, in float32."""
-        self._check_dtypes(params, state.residual)
         return jax.tree.map(completed, params, state.residual)
 
     def step(
         self, steps: Any, params: Any, state: Any
     ) -> tuple[Any, RoundUpdatesState]:
         """Return the updates that land where ``steps`` lead, rounded."""
-        self._check_dtypes(params, state.residual)
         count, keys = state.rounding_count, jax.tree.map(lambda _: None, params)
         if self.rounding.is_random:
-            keys = self.source.keys(state.rounding_key, count, params, "parameters")
+            narrow = jax.tree.map(lambda p: p if is_narrow(p) else None, params)
+            keys = self.source.keys(state.rounding_key, count, narrow, "parameters")
             count = optax.safe_increment(count)
 
         def leaf(step: Any, param: Any, kept: Any, key: Any) -> tuple[Any, Any]:
@@ -85,9 +84,9 @@ class Rounder:
         keep = self.rounding.keep
         return optax.EmptyState() if keep is None else keep(param)
 
-    def _check_dtypes(self, params: Any, residual: Any) -> None:
+    def check_dtypes(self, params: Any, state: Any) -> None:
         """Raise if parameters are wider or narrower than those of ``init``."""
-        kept = jax.tree.structure(params).flatten_up_to(residual)
+        kept = jax.tree.structure(params).flatten_up_to(state.residual)
         for (path, param), own in zip(
             tree.leaves_with_paths(params), kept, strict=True
         ):

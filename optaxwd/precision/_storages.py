@@ -30,12 +30,16 @@ class Storage(Protocol):
         """Return a leaf of the first state as it is stored, and its note."""
         ...
 
+    def holds(self, stored: Any, note: Any) -> bool:
+        """Return whether a leaf is stored so, and not as its transformation made it."""
+        ...
+
     def load(self, stored: Any, note: Any) -> Any:
         """Return the leaf that the transformation gets to see."""
         ...
 
-    def store(self, leaf: Any, stored: Any, note: Any, key: Any) -> Any:
-        """Return the leaf and its note, with the shapes and dtypes that they had."""
+    def store(self, leaf: Any, note: Any, key: Any) -> tuple[Any, Any]:
+        """Return a leaf as it is stored and its note, of the dtypes that they had."""
         ...
 
 
@@ -59,16 +63,17 @@ class Int8:
         """Quantize what is chosen."""
         return _quantize(leaf, leaf.dtype) if chosen else (leaf, optax.MaskedNode())
 
+    def holds(self, stored: Any, note: Any) -> bool:
+        """Return whether there are scales."""
+        del stored
+        return not isinstance(note, optax.MaskedNode)
+
     def load(self, stored: Any, note: Any) -> Any:
         """Return numbers of the dtype of the scales."""
-        if isinstance(note, optax.MaskedNode):
-            return stored
         return dequantize(stored, widen(note)).astype(note.dtype)
 
-    def store(self, leaf: Any, stored: Any, note: Any, key: Any) -> tuple[Any, Any]:
+    def store(self, leaf: Any, note: Any, key: Any) -> tuple[Any, Any]:
         """Round to a code."""
-        if isinstance(note, optax.MaskedNode):
-            return _as(leaf, stored), note
         return _quantize(leaf, note.dtype, key)
 
 
@@ -93,14 +98,18 @@ class BFloat16:
         stored = leaf.astype(jnp.bfloat16) if chosen else leaf
         return stored, optax.MaskedNode()
 
-    def load(self, stored: Any, note: Any) -> Any:
-        """Return float32 where float32 was."""
-        return stored.astype(jnp.float32) if _is_rounded(stored, note) else stored
+    def holds(self, stored: Any, note: Any) -> bool:
+        """Return whether this is in bfloat16, and was not before."""
+        is_own = isinstance(note, optax.EmptyState)
+        return getattr(stored, "dtype", None) == jnp.bfloat16 and not is_own
 
-    def store(self, leaf: Any, stored: Any, note: Any, key: Any) -> tuple[Any, Any]:
+    def load(self, stored: Any, note: Any) -> Any:
+        """Return float32."""
+        del note
+        return stored.astype(jnp.float32)
+
+    def store(self, leaf: Any, note: Any, key: Any) -> tuple[Any, Any]:
         """Round up or down, with the leaf for a mean."""
-        if not _is_rounded(stored, note):
-            return _as(leaf, stored), note
         rounded = round_stochastic(key, leaf.astype(jnp.float32), jnp.bfloat16)
         return rounded.astype(jnp.bfloat16), note
 
@@ -118,16 +127,3 @@ def _quantize(leaf: Any, dtype: Any, key: Any = None) -> tuple[jax.Array, jax.Ar
     # The largest of a block is a number of that dtype, so nothing is lost at the end.
     codes, scales = quantize(widen(leaf.astype(dtype)), key)
     return codes, scales.astype(dtype)
-
-
-def _is_rounded(stored: Any, note: Any) -> bool:
-    is_own = isinstance(note, optax.EmptyState)
-    return getattr(stored, "dtype", None) == jnp.bfloat16 and not is_own
-
-
-def _as(leaf: Any, stored: Any) -> Any:
-    """Return ``leaf`` in the dtype that the state has had for it."""
-    dtype = getattr(stored, "dtype", None)
-    if dtype is None or getattr(leaf, "dtype", None) == dtype:
-        return leaf
-    return jnp.asarray(leaf, dtype)

@@ -150,6 +150,7 @@ def apply_precision(
         **extra_args: Any,
     ) -> tuple[optax.Updates, Any]:
         theta = check_params(params, owner)
+        rounder.check_dtypes(theta, state.rounding)
         steps, inner_state = inner.update(
             jax.tree.map(widen_narrow, updates),
             state.inner_state,

@@ -8,14 +8,14 @@ import numpy as np
 import optax
 import orbax.checkpoint as ocp
 import pytest
-from helpers import assert_close, assert_identical
+from helpers import assert_close, assert_identical, by_stage, describe
 
 import optaxwd
 from optaxwd.numerics import dequantize
 from optaxwd.precision import CompressedState, compress_state
 
 NAMES = ["int8", "bfloat16"]
-NAMES_BY_STAGE = ["int8", pytest.param("bfloat16", marks=pytest.mark.slow)]
+NAMES_BY_STAGE = by_stage(NAMES, first="int8")
 STORED = {"int8": jnp.uint8, "bfloat16": jnp.bfloat16}
 
 
@@ -35,10 +35,6 @@ def gradients(params, seed=1):
     return jax.tree.map(
         lambda p: jnp.asarray(random.normal(size=p.shape), p.dtype), params
     )
-
-
-def describe(tree):
-    return jax.tree.map(lambda x: (jnp.shape(x), jnp.result_type(x)), tree)
 
 
 def integers(codes):
