@@ -91,9 +91,13 @@ from optaxwd.transforms import StableWeightDecayState as StableWeightDecayState
 from optaxwd.transforms import StepOnHyperballState as StepOnHyperballState
 from optaxwd.transforms import TargetNorm as TargetNorm
 from optaxwd.transforms import add_decayed_weights as add_decayed_weights
+from optaxwd.transforms import clip_by_global_norm as clip_by_global_norm
 from optaxwd.transforms import constrain_norms as constrain_norms
 from optaxwd.transforms import control_weight_norm as control_weight_norm
 from optaxwd.transforms import elastic_net as elastic_net
+from optaxwd.transforms import (
+    enable_multi_output_fusion as enable_multi_output_fusion,
+)
 from optaxwd.transforms import freeze as freeze
 from optaxwd.transforms import huber as huber
 from optaxwd.transforms import p_norm as p_norm
@@ -153,6 +157,7 @@ __all__ = [
     "add_decayed_weights",
     "amos",
     "audit",
+    "clip_by_global_norm",
     "compare_scaling_rules",
     "compress_state",
     "constrain_norms",
@@ -166,6 +171,7 @@ __all__ = [
     "delayed_schedule",
     "describe",
     "elastic_net",
+    "enable_multi_output_fusion",
     "equilibrium_rms",
     "equilibrium_rotation",
     "float32_parameters",

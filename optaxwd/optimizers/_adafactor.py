@@ -40,6 +40,7 @@ def adafactorw(
     corrected_mask: Mask = None,
     weight_decay_mask: Mask = None,
     precision: Precision | None = None,
+    max_grad_norm: Scalar | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adafactor with weight decay: :func:`optax.adafactor` made to decay.
 
@@ -67,6 +68,8 @@ def adafactorw(
       coupling, peak_learning_rate, cautious, penalty, form, anchor, corrected_mask,
         weight_decay_mask: as in :func:`with_weight_decay`.
       precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
+      max_grad_norm: the largest norm of all gradients together, to which they are
+        clipped first as by :func:`clip_by_global_norm`; ``None``: no clipping.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`.
@@ -123,4 +126,5 @@ def adafactorw(
         corrected_mask=corrected_mask,
         weight_decay_mask=weight_decay_mask,
         precision=precision,
+        max_grad_norm=max_grad_norm,
     )

@@ -30,6 +30,7 @@ def adamw(
     corrected_mask: Mask = None,
     weight_decay_mask: Mask = None,
     precision: Precision | None = None,
+    max_grad_norm: Scalar | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adam with decoupled weight decay; in place of :func:`optax.adamw`.
 
@@ -51,6 +52,8 @@ def adamw(
       coupling, peak_learning_rate, cautious, penalty, form, anchor, corrected_mask,
         weight_decay_mask: as in :func:`with_weight_decay`.
       precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
+      max_grad_norm: the largest norm of all gradients together, to which they are
+        clipped first as by :func:`clip_by_global_norm`; ``None``: no clipping.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`.
@@ -87,6 +90,7 @@ def adamw(
         corrected_mask=corrected_mask,
         weight_decay_mask=weight_decay_mask,
         precision=precision,
+        max_grad_norm=max_grad_norm,
     )
 
 
@@ -105,6 +109,7 @@ def adam_l2(
     anchor: Literal["init", "update"] | optax.Params | None = None,
     weight_decay_mask: Mask = None,
     precision: Precision | None = None,
+    max_grad_norm: Scalar | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adam on the loss plus :math:`\tfrac12\lambda\|\theta\|^2`.
 
@@ -121,6 +126,8 @@ def adam_l2(
       nesterov: use Nesterov momentum.
       penalty, anchor, weight_decay_mask: as in :func:`with_weight_decay`.
       precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
+      max_grad_norm: the largest norm of all gradients together, to which they are
+        clipped first as by :func:`clip_by_global_norm`; ``None``: no clipping.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`.
@@ -155,6 +162,7 @@ def adam_l2(
         anchor=anchor,
         weight_decay_mask=weight_decay_mask,
         precision=precision,
+        max_grad_norm=max_grad_norm,
     )
 
 
@@ -178,6 +186,7 @@ def nadamw(
     corrected_mask: Mask = None,
     weight_decay_mask: Mask = None,
     precision: Precision | None = None,
+    max_grad_norm: Scalar | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""NAdam with decoupled weight decay; in place of :func:`optax.nadamw`.
 
@@ -197,6 +206,8 @@ def nadamw(
         weight_decay_mask: as in :func:`with_weight_decay`. ``torch.optim.NAdam`` has
         ``coupling="l2"`` unless told ``decoupled_weight_decay=True``.
       precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
+      max_grad_norm: the largest norm of all gradients together, to which they are
+        clipped first as by :func:`clip_by_global_norm`; ``None``: no clipping.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`.
@@ -242,4 +253,5 @@ def nadamw(
         corrected_mask=corrected_mask,
         weight_decay_mask=weight_decay_mask,
         precision=precision,
+        max_grad_norm=max_grad_norm,
     )

@@ -30,6 +30,7 @@ def adamc(
     corrected_mask: Mask = None,
     weight_decay_mask: Mask = None,
     precision: Precision | None = None,
+    max_grad_norm: Scalar | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""AdamC: Adam with corrected weight decay for layers that are normalised.
 
@@ -61,6 +62,8 @@ def adamc(
       cautious, penalty, form, anchor, weight_decay_mask: as in
         :func:`with_weight_decay`.
       precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
+      max_grad_norm: the largest norm of all gradients together, to which they are
+        clipped first as by :func:`clip_by_global_norm`; ``None``: no clipping.
       corrected_mask: which parameters take the corrected rate, a mask or rules;
         ``None``: all that decay.
 
@@ -106,6 +109,7 @@ def adamc(
         corrected_mask=corrected_mask,
         weight_decay_mask=weight_decay_mask,
         precision=precision,
+        max_grad_norm=max_grad_norm,
     )
 
 
@@ -127,6 +131,7 @@ def adamwn(
     corrected_mask: Mask = None,
     weight_decay_mask: Mask = None,
     precision: Precision | None = None,
+    max_grad_norm: Scalar | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""AdamWN: Adam with weight norm control.
 
@@ -151,6 +156,8 @@ def adamwn(
         :func:`with_weight_decay`; ``coupling="l2"`` adds the gradient of
         :math:`\tfrac12\lambda(\|\theta\| - r\|\theta_0\|)^2` to the gradient.
       precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
+      max_grad_norm: the largest norm of all gradients together, to which they are
+        clipped first as by :func:`clip_by_global_norm`; ``None``: no clipping.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`. State: that of
@@ -186,4 +193,5 @@ def adamwn(
         corrected_mask=corrected_mask,
         weight_decay_mask=weight_decay_mask,
         precision=precision,
+        max_grad_norm=max_grad_norm,
     )

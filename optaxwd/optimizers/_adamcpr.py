@@ -42,6 +42,7 @@ def adamcpr(
     peak_learning_rate: Any = None,
     weight_decay_mask: Mask = None,
     precision: Precision | None = None,
+    max_grad_norm: Scalar | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adam with a bound on every tensor in place of a rate of decay.
 
@@ -65,6 +66,8 @@ def adamcpr(
       measure, kappa_update, kappa_adapt, interval, ema_decay, weight_decay_mask: as in
         :func:`constrain_norms`.
       precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
+      max_grad_norm: the largest norm of all gradients together, to which they are
+        clipped first as by :func:`clip_by_global_norm`; ``None``: no clipping.
       coupling: what scales the pull: ``"constant"``: nothing; ``"learning_rate"``:
         :math:`f_t = \eta_t`, the code's ``reg_by_lr``; ``"independent"``:
         :math:`f_t = \eta_t / \eta_\text{peak}`.
@@ -129,4 +132,5 @@ def adamcpr(
         mask,
         _NAME,
         precision,
+        max_grad_norm,
     )

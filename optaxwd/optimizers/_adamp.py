@@ -33,6 +33,7 @@ def adamp(
     cautious: bool = False,
     weight_decay_mask: Mask = None,
     precision: Precision | None = None,
+    max_grad_norm: Scalar | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adam with decoupled decay, projected off weights whose size the loss ignores.
 
@@ -65,6 +66,8 @@ def adamp(
         :func:`with_weight_decay`; couplings all but ``"l2"``, which would take
         the decay for a gradient and project it away.
       precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
+      max_grad_norm: the largest norm of all gradients together, to which they are
+        clipped first as by :func:`clip_by_global_norm`; ``None``: no clipping.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`. State: that of :func:`adamw`,
@@ -105,6 +108,7 @@ def adamp(
         channel_axis=channel_axis,
         stacked=stacked,
         precision=precision,
+        max_grad_norm=max_grad_norm,
     )
 
 
@@ -125,6 +129,7 @@ def sgdp(
     cautious: bool = False,
     weight_decay_mask: Mask = None,
     precision: Precision | None = None,
+    max_grad_norm: Scalar | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""SGD with decoupled decay, projected off weights whose size the loss ignores.
 
@@ -165,6 +170,8 @@ def sgdp(
         :func:`with_weight_decay`, with :math:`\lambda/(1-\mu)` for λ; couplings all but
         ``"l2"``, which would take the decay for a gradient and project it away.
       precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
+      max_grad_norm: the largest norm of all gradients together, to which they are
+        clipped first as by :func:`clip_by_global_norm`; ``None``: no clipping.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`. State: that of :func:`sgdw`,
@@ -204,4 +211,5 @@ def sgdp(
         stacked=stacked,
         stretch=long_run(momentum),
         precision=precision,
+        max_grad_norm=max_grad_norm,
     )

@@ -26,6 +26,7 @@ def amos(
     reduced_axes: Any = None,
     weight_decay_mask: Mask = None,
     precision: Precision | None = None,
+    max_grad_norm: Scalar | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Amos: decay and learning rate that adapt to an expected scale of the weights.
 
@@ -51,6 +52,8 @@ def amos(
       c_coef, d_coef, reduced_axes: as in :func:`scale_by_amos`.
       weight_decay_mask: another name for ``mask``.
       precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
+      max_grad_norm: the largest norm of all gradients together, to which they are
+        clipped first as by :func:`clip_by_global_norm`; ``None``: no clipping.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`. State: 8 bytes per leaf, and the
@@ -97,4 +100,4 @@ def amos(
         check_decay_factor(momentum, "momentum", "amos")
         mean = optax.ema(momentum, debias=False, accumulator_dtype=accumulator_dtype)
         stages += (keep_dtypes(mean, keep_updates=True),)
-    return complete(stages, mask, "amos", precision)
+    return complete(stages, mask, "amos", precision, max_grad_norm)

@@ -16,6 +16,7 @@ from optaxwd._checks import (
     check_transformation,
     one_mask,
 )
+from optaxwd.optimizers._clipped import clip_before
 from optaxwd.optimizers._couplings import (
     RELATIVE,
     TIED,
@@ -49,6 +50,7 @@ def assemble(
     corrected_mask: Any = None,
     weight_decay_mask: Any = None,
     precision: Any = None,
+    max_grad_norm: Any = None,
     prefix: str = "",
     stretch: Any = 1.0,
 ) -> optax.GradientTransformationExtraArgs:
@@ -79,14 +81,17 @@ def assemble(
         stretch=stretch,
     )
     to_step = scale_by_learning_rate(learning_rate)
+    if cautious and not before:
+        first = clip_before(preconditioner, max_grad_norm, owner)
+        chain = _chain_with_direction(first, to_step, decay)
+        return _checked(chain, mask, owner, precision)
     if coupling == "l2":
-        return complete((decay, preconditioner, to_step), mask, owner, precision)
-    if before:
-        return complete((preconditioner, decay, to_step), mask, owner, precision)
-    if not cautious:
-        return complete((preconditioner, to_step, decay), mask, owner, precision)
-    chain = _chain_with_direction(preconditioner, to_step, decay)
-    return _checked(chain, mask, owner, precision)
+        stages = (decay, preconditioner, to_step)
+    elif before:
+        stages = (preconditioner, decay, to_step)
+    else:
+        stages = (preconditioner, to_step, decay)
+    return complete(stages, mask, owner, precision, max_grad_norm)
 
 
 def assemble_around(
@@ -105,6 +110,7 @@ def assemble_around(
     corrected_mask: Any = None,
     weight_decay_mask: Any = None,
     precision: Any = None,
+    max_grad_norm: Any = None,
 ) -> optax.GradientTransformationExtraArgs:
     """Build :func:`optaxwd.decouple` for ``owner``."""
     check_transformation(optimizer, "optimizer", owner)
@@ -133,7 +139,7 @@ def assemble_around(
         scaled_later=False,
     )
     stages = (decay, optimizer) if coupling == "l2" else (optimizer, decay)
-    return complete(stages, mask, owner, precision)
+    return complete(stages, mask, owner, precision, max_grad_norm)
 
 
 def assemble_within(
@@ -147,6 +153,7 @@ def assemble_within(
     peak_learning_rate: Any = None,
     mask: Any = None,
     precision: Any = None,
+    max_grad_norm: Any = None,
     stretch: Any = 1.0,
     **options: Any,
 ) -> optax.GradientTransformationExtraArgs:
@@ -184,7 +191,7 @@ def assemble_within(
         **options,
     )
     stages = (decayed, to_step) if before else (decayed,)
-    return complete(stages, mask, owner, precision)
+    return complete(stages, mask, owner, precision, max_grad_norm)
 
 
 def _decay(
@@ -238,9 +245,11 @@ def complete(
     mask: Any,
     owner: str,
     precision: Any = None,
+    max_grad_norm: Any = None,
 ) -> optax.GradientTransformationExtraArgs:
-    """Chain ``stages``, under a precision, frozen rules and a check of parameters."""
-    return _checked(optax.chain(*stages), mask, owner, precision)
+    """Clip, then chain ``stages``; precision, frozen rules and checks go around."""
+    first = clip_before(stages[0], max_grad_norm, owner)
+    return _checked(optax.chain(first, *stages[1:]), mask, owner, precision)
 
 
 def _chain_with_direction(

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import optax
 
-from optaxwd._typing import Coupling, Form, Mask, ScalarOrSchedule
+from optaxwd._typing import Coupling, Form, Mask, Scalar, ScalarOrSchedule
 from optaxwd.optimizers._assemble import assemble, assemble_around
 from optaxwd.precision import Precision
 from optaxwd.transforms import Penalty
@@ -25,6 +25,7 @@ def with_weight_decay(
     corrected_mask: Mask = None,
     weight_decay_mask: Mask = None,
     precision: Precision | None = None,
+    max_grad_norm: Scalar | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Make a complete optimizer from any ``scale_by_*``.
 
@@ -69,6 +70,8 @@ def with_weight_decay(
         decay take :math:`\eta_t\lambda`. A mask or rules; ``None``: all.
       weight_decay_mask: another name for ``mask``.
       precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
+      max_grad_norm: the largest norm of all gradients together, to which they are
+        clipped first as by :func:`clip_by_global_norm`; ``None``: no clipping.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`, a chain of three stages. Its
@@ -118,6 +121,7 @@ def with_weight_decay(
         corrected_mask=corrected_mask,
         weight_decay_mask=weight_decay_mask,
         precision=precision,
+        max_grad_norm=max_grad_norm,
     )
 
 
@@ -136,6 +140,7 @@ def decouple(
     corrected_mask: Mask = None,
     weight_decay_mask: Mask = None,
     precision: Precision | None = None,
+    max_grad_norm: Scalar | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Add weight decay to any finished optimizer.
 
@@ -170,6 +175,8 @@ def decouple(
       corrected_mask: see :func:`with_weight_decay`.
       weight_decay_mask: another name for ``mask``.
       precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
+      max_grad_norm: the largest norm of all gradients together, to which they are
+        clipped first as by :func:`clip_by_global_norm`; ``None``: no clipping.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`, a chain of two stages.
@@ -208,4 +215,5 @@ def decouple(
         corrected_mask=corrected_mask,
         weight_decay_mask=weight_decay_mask,
         precision=precision,
+        max_grad_norm=max_grad_norm,
     )

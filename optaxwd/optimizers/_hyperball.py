@@ -29,6 +29,7 @@ def adamh(
     stacked: Mapping[Any, int] | None = None,
     weight_decay_mask: Mask = None,
     precision: Precision | None = None,
+    max_grad_norm: Scalar | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adam Hyperball: matrices keep their initial norm, and nothing decays.
 
@@ -52,6 +53,8 @@ def adamh(
         ``None``: ``learning_rate``, which is mostly too large for them.
       stacked, weight_decay_mask: as in :func:`step_on_hyperball`.
       precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
+      max_grad_norm: the largest norm of all gradients together, to which they are
+        clipped first as by :func:`clip_by_global_norm`; ``None``: no clipping.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`. State: Adam's, 4 bytes, and 4
@@ -93,7 +96,7 @@ def adamh(
             other_name="adam_learning_rate",
         ),
     )
-    return complete(stages, mask, "adamh", precision)
+    return complete(stages, mask, "adamh", precision, max_grad_norm)
 
 
 def muonh(
@@ -115,6 +118,7 @@ def muonh(
     stacked: Mapping[Any, int] | None = None,
     weight_decay_mask: Mask = None,
     precision: Precision | None = None,
+    max_grad_norm: Scalar | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Muon Hyperball: matrices keep their initial norm, and nothing decays.
 
@@ -151,6 +155,8 @@ def muonh(
         ``learning_rate``, which is mostly too large for it.
       stacked, weight_decay_mask: as in :func:`step_on_hyperball`.
       precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
+      max_grad_norm: the largest norm of all gradients together, to which they are
+        clipped first as by :func:`clip_by_global_norm`; ``None``: no clipping.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`. State: one moment for what
@@ -223,4 +229,4 @@ def muonh(
             other_name="adam_learning_rate",
         ),
     )
-    return complete(stages, mask, "muonh", precision)
+    return complete(stages, mask, "muonh", precision, max_grad_norm)

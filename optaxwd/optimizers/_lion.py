@@ -8,7 +8,7 @@ from optaxwd._checks import check_decay_factor
 from optaxwd._typing import Coupling, Form, Mask, Scalar, ScalarOrSchedule
 from optaxwd.optimizers._assemble import assemble
 from optaxwd.precision import Precision
-from optaxwd.transforms import Penalty, keep_dtypes
+from optaxwd.transforms import Penalty, in_one_pass, keep_dtypes
 
 
 def lionw(
@@ -28,6 +28,7 @@ def lionw(
     corrected_mask: Mask = None,
     weight_decay_mask: Mask = None,
     precision: Precision | None = None,
+    max_grad_norm: Scalar | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Lion with decoupled weight decay; in place of :func:`optax.lion`.
 
@@ -50,6 +51,8 @@ def lionw(
       coupling, peak_learning_rate, cautious, penalty, form, anchor, corrected_mask,
         weight_decay_mask: as in :func:`with_weight_decay`.
       precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
+      max_grad_norm: the largest norm of all gradients together, to which they are
+        clipped first as by :func:`clip_by_global_norm`; ``None``: no clipping.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`.
@@ -74,7 +77,7 @@ def lionw(
     for name, value in (("b1", b1), ("b2", b2)):
         check_decay_factor(value, name, "lionw")
     return assemble(
-        keep_dtypes(optax.scale_by_lion(b1, b2, mu_dtype)),
+        in_one_pass(keep_dtypes(optax.scale_by_lion(b1, b2, mu_dtype))),
         learning_rate,
         weight_decay,
         owner="lionw",
@@ -88,4 +91,5 @@ def lionw(
         corrected_mask=corrected_mask,
         weight_decay_mask=weight_decay_mask,
         precision=precision,
+        max_grad_norm=max_grad_norm,
     )

@@ -13,6 +13,7 @@ import optax.contrib
 from optaxwd._checks import check_decay_factor, one_mask
 from optaxwd._typing import Coupling, Form, Mask, Scalar, ScalarOrSchedule
 from optaxwd.optimizers._assemble import assemble
+from optaxwd.optimizers._clipped import clip_before
 from optaxwd.precision import Precision
 from optaxwd.rules import resolve_decays
 from optaxwd.transforms import Penalty, keep_dtypes, scale_by_adam
@@ -51,6 +52,7 @@ def muonw(
     corrected_mask: Mask = None,
     weight_decay_mask: Mask = None,
     precision: Precision | None = None,
+    max_grad_norm: Scalar | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Muon with decoupled weight decay; in place of ``optax.contrib.muon``.
 
@@ -92,6 +94,8 @@ def muonw(
       coupling, peak_learning_rate, cautious, penalty, form, anchor, corrected_mask,
         weight_decay_mask: as in :func:`with_weight_decay`.
       precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
+      max_grad_norm: the largest norm of all gradients together, to which they are
+        clipped first as by :func:`clip_by_global_norm`; ``None``: no clipping.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`.
@@ -158,7 +162,7 @@ def muonw(
         "corrected_mask": corrected_mask,
         "precision": precision,
     }
-    return optax.partition(
+    optimizer = optax.partition(
         {
             "muon": assemble(
                 orthogonalised,
@@ -177,6 +181,10 @@ def muonw(
             ),
         },
         groups,
+    )
+    # Around the groups, because all gradients count in one norm.
+    return clip_before(
+        optimizer, max_grad_norm, "muonw", mask=mask, widened=precision is not None
     )
 
 

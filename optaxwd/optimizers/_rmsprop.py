@@ -12,7 +12,7 @@ from optaxwd._checks import (
 from optaxwd._typing import Coupling, Form, Mask, Scalar, ScalarOrSchedule
 from optaxwd.optimizers._assemble import assemble_around
 from optaxwd.precision import Precision
-from optaxwd.transforms import Penalty, keep_dtypes, scale_by_learning_rate
+from optaxwd.transforms import Penalty, in_one_pass, keep_dtypes, scale_by_learning_rate
 
 
 def rmspropw(
@@ -37,6 +37,7 @@ def rmspropw(
     corrected_mask: Mask = None,
     weight_decay_mask: Mask = None,
     precision: Precision | None = None,
+    max_grad_norm: Scalar | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""RMSProp with decoupled weight decay: :func:`optax.rmsprop` made to decay.
 
@@ -63,6 +64,8 @@ def rmspropw(
       coupling, peak_learning_rate, cautious, penalty, form, anchor, corrected_mask,
         weight_decay_mask: as in :func:`with_weight_decay`.
       precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
+      max_grad_norm: the largest norm of all gradients together, to which they are
+        clipped first as by :func:`clip_by_global_norm`; ``None``: no clipping.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`.
@@ -114,6 +117,7 @@ def rmspropw(
         corrected_mask=corrected_mask,
         weight_decay_mask=weight_decay_mask,
         precision=precision,
+        max_grad_norm=max_grad_norm,
     )
 
 
@@ -134,6 +138,7 @@ def rmsprop_l2(
     anchor: Literal["init", "update"] | optax.Params | None = None,
     weight_decay_mask: Mask = None,
     precision: Precision | None = None,
+    max_grad_norm: Scalar | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""RMSProp on the loss plus :math:`\tfrac12\lambda\|\theta\|^2`.
 
@@ -156,6 +161,8 @@ def rmsprop_l2(
       mask: which parameters are penalised; see :func:`add_decayed_weights`.
       penalty, anchor, weight_decay_mask: as in :func:`with_weight_decay`.
       precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
+      max_grad_norm: the largest norm of all gradients together, to which they are
+        clipped first as by :func:`clip_by_global_norm`; ``None``: no clipping.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`.
@@ -200,6 +207,7 @@ def rmsprop_l2(
         anchor=anchor,
         weight_decay_mask=weight_decay_mask,
         precision=precision,
+        max_grad_norm=max_grad_norm,
     )
 
 
@@ -234,4 +242,4 @@ def _rmsprop(
         scale_by_learning_rate(learning_rate),
         optax.identity() if momentum is None else optax.trace(momentum, nesterov),
     )
-    return keep_dtypes(chain)
+    return in_one_pass(keep_dtypes(chain))

@@ -46,6 +46,7 @@ def assemble_rotation(
     norm_decay: Scalar,
     norm_eps: Scalar,
     precision: Any = None,
+    max_grad_norm: Any = None,
 ) -> optax.GradientTransformationExtraArgs:
     """Build a rotational variant: the rotation is ``per_root_rate`` times √R."""
     check_scalar_or_schedule(learning_rate, "learning_rate", owner)
@@ -84,7 +85,7 @@ def assemble_rotation(
         owner=owner,
     )
     if not in_gradient:
-        return complete((preconditioner, turn), mask, owner, precision)
+        return complete((preconditioner, turn), mask, owner, precision, max_grad_norm)
     decay = decay_stage(
         weight_decay,
         mask=mask,
@@ -98,4 +99,6 @@ def assemble_rotation(
     )
     decay = keep_dtypes(decay, keep_updates=True)
     others = unless_turned(decay, mask, channel_axis, stacked, owner)
-    return complete((others, preconditioner, turn), mask, owner, precision)
+    return complete(
+        (others, preconditioner, turn), mask, owner, precision, max_grad_norm
+    )

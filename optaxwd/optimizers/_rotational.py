@@ -34,6 +34,7 @@ def rotational_adamw(
     peak_learning_rate: Any = None,
     weight_decay_mask: Mask = None,
     precision: Precision | None = None,
+    max_grad_norm: Scalar | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""AdamW at its rotational equilibrium from the first step on (RV-AdamW).
 
@@ -63,6 +64,8 @@ def rotational_adamw(
         :func:`with_weight_decay`; not ``"l2"``.
       weight_decay_mask: another name for ``mask``.
       precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
+      max_grad_norm: the largest norm of all gradients together, to which they are
+        clipped first as by :func:`clip_by_global_norm`; ``None``: no clipping.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`. State: that of
@@ -108,6 +111,7 @@ def rotational_adamw(
         norm_decay=norm_decay,
         norm_eps=norm_eps,
         precision=precision,
+        max_grad_norm=max_grad_norm,
     )
 
 
@@ -128,6 +132,7 @@ def rotational_sgd(
     peak_learning_rate: Any = None,
     weight_decay_mask: Mask = None,
     precision: Precision | None = None,
+    max_grad_norm: Scalar | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""SGD at its rotational equilibrium from the first step on (RV-SGDM).
 
@@ -158,6 +163,8 @@ def rotational_sgd(
       peak_learning_rate: as in :func:`with_weight_decay`.
       weight_decay_mask: another name for ``mask``.
       precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
+      max_grad_norm: the largest norm of all gradients together, to which they are
+        clipped first as by :func:`clip_by_global_norm`; ``None``: no clipping.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`. State: the momentum and 8 bytes
@@ -197,6 +204,7 @@ def rotational_sgd(
         norm_decay=norm_decay,
         norm_eps=norm_eps,
         precision=precision,
+        max_grad_norm=max_grad_norm,
     )
 
 
@@ -217,6 +225,7 @@ def rotational_lion(
     peak_learning_rate: Any = None,
     weight_decay_mask: Mask = None,
     precision: Precision | None = None,
+    max_grad_norm: Scalar | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Lion at its rotational equilibrium from the first step on (RV-Lion).
 
@@ -240,6 +249,8 @@ def rotational_lion(
       coupling, peak_learning_rate: as in :func:`rotational_adamw`; not ``"l2"``.
       weight_decay_mask: another name for ``mask``.
       precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
+      max_grad_norm: the largest norm of all gradients together, to which they are
+        clipped first as by :func:`clip_by_global_norm`; ``None``: no clipping.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`. State: the momentum and 8 bytes
@@ -284,4 +295,5 @@ def rotational_lion(
         norm_decay=norm_decay,
         norm_eps=norm_eps,
         precision=precision,
+        max_grad_norm=max_grad_norm,
     )

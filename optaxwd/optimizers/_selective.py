@@ -27,6 +27,7 @@ def adamspd(
     stacked: Mapping[Any, int] | None = None,
     weight_decay_mask: Mask = None,
     precision: Precision | None = None,
+    max_grad_norm: Scalar | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adam with selective projection decay, for fine-tuning.
 
@@ -56,6 +57,8 @@ def adamspd(
       anchor, stacked, weight_decay_mask: as in
         :func:`with_selective_projection_decay`.
       precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
+      max_grad_norm: the largest norm of all gradients together, to which they are
+        clipped first as by :func:`clip_by_global_norm`; ``None``: no clipping.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`. State: Adam's, 8 bytes, and
@@ -100,4 +103,4 @@ def adamspd(
         stacked=stacked,
         owner="adamspd",
     )
-    return complete((spd,), mask, "adamspd", precision)
+    return complete((spd,), mask, "adamspd", precision, max_grad_norm)

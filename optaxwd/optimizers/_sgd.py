@@ -8,7 +8,7 @@ from optaxwd._checks import check_decay_factor
 from optaxwd._typing import Coupling, Form, Mask, Scalar, ScalarOrSchedule
 from optaxwd.optimizers._assemble import assemble
 from optaxwd.precision import Precision
-from optaxwd.transforms import Penalty, keep_dtypes
+from optaxwd.transforms import Penalty, in_one_pass, keep_dtypes
 
 
 def sgdw(
@@ -28,6 +28,7 @@ def sgdw(
     corrected_mask: Mask = None,
     weight_decay_mask: Mask = None,
     precision: Precision | None = None,
+    max_grad_norm: Scalar | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""SGD with decoupled weight decay.
 
@@ -48,6 +49,8 @@ def sgdw(
       coupling, peak_learning_rate, cautious, penalty, form, anchor, corrected_mask,
         weight_decay_mask: as in :func:`with_weight_decay`.
       precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
+      max_grad_norm: the largest norm of all gradients together, to which they are
+        clipped first as by :func:`clip_by_global_norm`; ``None``: no clipping.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`.
@@ -84,6 +87,7 @@ def sgdw(
         corrected_mask=corrected_mask,
         weight_decay_mask=weight_decay_mask,
         precision=precision,
+        max_grad_norm=max_grad_norm,
     )
 
 
@@ -99,6 +103,7 @@ def sgd_l2(
     anchor: Literal["init", "update"] | optax.Params | None = None,
     weight_decay_mask: Mask = None,
     precision: Precision | None = None,
+    max_grad_norm: Scalar | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""SGD on the loss plus :math:`\tfrac12\lambda\|\theta\|^2`.
 
@@ -116,6 +121,8 @@ def sgd_l2(
       mask: which parameters are penalised; see :func:`add_decayed_weights`.
       penalty, anchor, weight_decay_mask: as in :func:`with_weight_decay`.
       precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
+      max_grad_norm: the largest norm of all gradients together, to which they are
+        clipped first as by :func:`clip_by_global_norm`; ``None``: no clipping.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`.
@@ -149,6 +156,7 @@ def sgd_l2(
         anchor=anchor,
         weight_decay_mask=weight_decay_mask,
         precision=precision,
+        max_grad_norm=max_grad_norm,
     )
 
 
@@ -163,7 +171,7 @@ def momentum_stage(
             )
         return optax.identity()
     check_decay_factor(momentum, "momentum", owner)
-    return keep_dtypes(optax.trace(momentum, nesterov, accumulator_dtype))
+    return in_one_pass(keep_dtypes(optax.trace(momentum, nesterov, accumulator_dtype)))
 
 
 def long_run(momentum: Any) -> Any:

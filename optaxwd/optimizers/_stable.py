@@ -34,6 +34,7 @@ def adams(
     cautious: bool = False,
     weight_decay_mask: Mask = None,
     precision: Precision | None = None,
+    max_grad_norm: Scalar | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adam whose decay is divided by the root mean square gradient of the whole model.
 
@@ -63,6 +64,8 @@ def adams(
         ``"corrected"``, as in :func:`with_weight_decay`.
       peak_learning_rate, cautious, weight_decay_mask: as in :func:`with_weight_decay`.
       precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
+      max_grad_norm: the largest norm of all gradients together, to which they are
+        clipped first as by :func:`clip_by_global_norm`; ``None``: no clipping.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`. State: Adam's, and 8 bytes.
@@ -102,6 +105,7 @@ def adams(
         mask=one_mask(mask, weight_decay_mask, "adams"),
         b2=b2,
         precision=precision,
+        max_grad_norm=max_grad_norm,
     )
 
 
@@ -122,6 +126,7 @@ def sgds(
     corrected_mask: Mask = None,
     weight_decay_mask: Mask = None,
     precision: Precision | None = None,
+    max_grad_norm: Scalar | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""SGD with decoupled decay that momentum makes as much faster as the steps.
 
@@ -153,6 +158,8 @@ def sgds(
       peak_learning_rate, cautious, penalty, form, anchor, corrected_mask,
         weight_decay_mask: as in :func:`with_weight_decay`.
       precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
+      max_grad_norm: the largest norm of all gradients together, to which they are
+        clipped first as by :func:`clip_by_global_norm`; ``None``: no clipping.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`, with the state of :func:`sgdw`:
@@ -197,6 +204,7 @@ def sgds(
         weight_decay_mask=weight_decay_mask,
         stretch=long_run(momentum),
         precision=precision,
+        max_grad_norm=max_grad_norm,
     )
 
 

@@ -11,6 +11,9 @@ from optaxwd.transforms._amos import scale_by_amos as scale_by_amos
 from optaxwd.transforms._anchors import InitialNorm as InitialNorm
 from optaxwd.transforms._anchors import InitialParameters as InitialParameters
 from optaxwd.transforms._anchors import TargetNorm as TargetNorm
+from optaxwd.transforms._clip import clip_by_global_norm as clip_by_global_norm
+from optaxwd.transforms._clip import clip_factor as clip_factor
+from optaxwd.transforms._clip import scale_gradients as scale_gradients
 from optaxwd.transforms._constrain import ConstrainNormsState as ConstrainNormsState
 from optaxwd.transforms._constrain import constrain_norms as constrain_norms
 from optaxwd.transforms._constrain import constraint_stage as constraint_stage
@@ -36,6 +39,11 @@ from optaxwd.transforms._norm_control import (
     control_weight_norm as control_weight_norm,
 )
 from optaxwd.transforms._norms import root as root
+from optaxwd.transforms._one_pass import OnePass as OnePass
+from optaxwd.transforms._one_pass import (
+    enable_multi_output_fusion as enable_multi_output_fusion,
+)
+from optaxwd.transforms._one_pass import in_one_pass as in_one_pass
 from optaxwd.transforms._penalties import Penalty as Penalty
 from optaxwd.transforms._penalties import elastic_net as elastic_net
 from optaxwd.transforms._penalties import huber as huber
@@ -68,6 +76,7 @@ __all__ = [
     "FreezeState",
     "InitialNorm",
     "InitialParameters",
+    "OnePass",
     "Penalty",
     "ProjectUpdatesState",
     "RotateNeuronsState",
@@ -81,14 +90,18 @@ __all__ = [
     "Turning",
     "add_decayed_weights",
     "amos_stage",
+    "clip_by_global_norm",
+    "clip_factor",
     "constrain_norms",
     "constraint_stage",
     "control_weight_norm",
     "decay_stage",
     "elastic_net",
+    "enable_multi_output_fusion",
     "freeze",
     "huber",
     "hyperball_stage",
+    "in_one_pass",
     "keep_dtypes",
     "p_norm",
     "project_stage",
@@ -102,6 +115,7 @@ __all__ = [
     "scale_by_amos",
     "scale_by_learning_rate",
     "scale_by_nadam",
+    "scale_gradients",
     "selective_stage",
     "stable_decay_stage",
     "step_on_hyperball",

@@ -1,12 +1,15 @@
-"""Adam's preconditioner: Optax's, with a state that keeps its dtypes."""
+"""Adam's preconditioner: Optax's numbers, in a state that keeps its dtypes."""
 
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import optax
 
-from optaxwd._checks import check_decay_factor, check_scalar
+from optaxwd._checks import check_decay_factor, check_scalar, is_known
 from optaxwd._typing import Scalar
-from optaxwd.transforms._dtypes import keep_dtypes
+from optaxwd.transforms._one_pass import in_one_pass
+from optaxwd.tree import map_to_trees
 
 
 def scale_by_adam(
@@ -28,12 +31,14 @@ def scale_by_adam(
                   {\sqrt{v / (1 - \beta_2^t) + \epsilon_\text{root}} + \epsilon}
 
     with t from 1 for the first update. Signature, numbers and state are those of
-    :func:`optax.scale_by_adam`, which does the work. Two things are better here. The
-    moments keep the dtypes they were initialised with: in Optax, float32 gradients of
-    bfloat16 parameters, and ``b1`` or ``b2`` as float32 arrays (a sweep,
+    :func:`optax.scale_by_adam`. Four things are better here. The moments keep the
+    dtypes they were initialised with: in Optax, float32 gradients of bfloat16
+    parameters, and ``b1`` or ``b2`` as float32 arrays (a sweep,
     ``inject_hyperparams``), turn bfloat16 moments into float32 at the first update,
     which recompiles a jitted step and breaks ``lax.scan``; in these cases the numbers
-    differ. And values that can only give NaN are refused.
+    differ. A step over many leaves is traced once per shape and not once per leaf. It
+    takes one pass over memory where :func:`enable_multi_output_fusion` lets it. And
+    values that can only give NaN are refused.
 
     Args:
       b1: :math:`\beta_1` in [0, 1), rate of the mean of gradients.
@@ -74,6 +79,49 @@ def scale_by_adam(
         check_decay_factor(value, name, "scale_by_adam")
     for name, value in (("eps", eps), ("eps_root", eps_root)):
         check_scalar(value, name, "scale_by_adam")
-    return keep_dtypes(
-        optax.scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
-    )
+    # Its `init`, and its way with `mu_dtype`.
+    init = optax.scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov).init
+
+    def leaf(
+        g: Any, m: Any, v: Any, of_mean: Any, of_gradient: Any, of_square: Any
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        square = g**2 if jnp.isrealobj(g) else (jnp.conj(g) * g).real
+        mean = (1 - b1) * g + b1 * m
+        mean_square = (1 - b2) * square + b2 * v
+        corrected = mean / of_mean.astype(mean.dtype)
+        if nesterov:
+            unbiased = g / of_gradient.astype(jnp.result_type(g))
+            corrected = b1 * corrected + (1 - b1) * unbiased
+        root = jnp.sqrt(mean_square / of_square.astype(mean_square.dtype) + eps_root)
+        return (
+            corrected / (root + eps),
+            mean.astype(m.dtype),
+            mean_square.astype(v.dtype),
+        )
+
+    # Compiled steps are traced and lowered once per shape and not once per leaf.
+    outlined = jax.jit(leaf)
+
+    def update(
+        updates: optax.Updates,
+        state: Any,
+        params: optax.Params | None = None,
+        **extra_args: Any,
+    ) -> tuple[optax.Updates, Any]:
+        del params, extra_args
+        count = optax.safe_increment(state.count)
+        ahead = optax.safe_increment(count) if nesterov else count
+        corrections = (1 - b1**ahead, 1 - b1**count, 1 - b2**count)
+
+        def one(g: Any, m: Any, v: Any) -> tuple[Any, Any, Any]:
+            if g is None:
+                return None, None, None
+            step = leaf if is_known(g) and is_known(m) else outlined
+            return step(g, m, v, *corrections)
+
+        directions, mu, nu = map_to_trees(
+            one, 3, updates, state.mu, state.nu, is_leaf=lambda x: x is None
+        )
+        return directions, optax.ScaleByAdamState(count, mu, nu)
+
+    return in_one_pass(optax.GradientTransformationExtraArgs(init, update))

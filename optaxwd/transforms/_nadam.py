@@ -10,6 +10,7 @@ from optaxwd._checks import check_decay_factor, check_scalar
 from optaxwd._typing import Scalar
 from optaxwd.numerics import widen
 from optaxwd.transforms._dtypes import keep_dtypes
+from optaxwd.transforms._one_pass import in_one_pass
 
 
 class ScaleByNadamState(NamedTuple):
@@ -135,4 +136,4 @@ def scale_by_nadam(
         return directions, ScaleByNadamState(count, product, mu, nu)
 
     transform = optax.GradientTransformationExtraArgs(init, update)
-    return keep_dtypes(transform, keep_updates=True)
+    return in_one_pass(keep_dtypes(transform, keep_updates=True))
