@@ -65,6 +65,9 @@ CONTRACTS = {
     "adamwn": Contract(optaxwd.adamwn, "weight_decay", positional=(0.1,)),
     "add_decayed_weights": Contract(optaxwd.add_decayed_weights, "weight_decay"),
     "amos": Contract(optaxwd.amos, "extra_l2", positional=(0.1, 0.5)),
+    "clip_by_global_norm": Contract(
+        optaxwd.clip_by_global_norm, "max_norm", needs_params=False, sees_all=True
+    ),
     "compress_state": Contract(
         lambda weight_decay: optaxwd.compress_state(
             optaxwd.adamw(0.1, weight_decay=weight_decay), "bfloat16", min_size=1
@@ -188,6 +191,7 @@ NOT_TRANSFORMATIONS = {
     "delayed_schedule",
     "describe",
     "elastic_net",
+    "enable_multi_output_fusion",
     "equilibrium_rms",
     "equilibrium_rotation",
     "float32_parameters",

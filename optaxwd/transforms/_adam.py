@@ -8,6 +8,7 @@ import optax
 
 from optaxwd._checks import check_decay_factor, check_scalar, is_known
 from optaxwd._typing import Scalar
+from optaxwd.transforms._dtypes import keep_dtypes
 from optaxwd.transforms._one_pass import in_one_pass
 from optaxwd.tree import map_to_trees
 
@@ -79,19 +80,21 @@ def scale_by_adam(
         check_decay_factor(value, name, "scale_by_adam")
     for name, value in (("eps", eps), ("eps_root", eps_root)):
         check_scalar(value, name, "scale_by_adam")
-    # Its `init`, and its way with `mu_dtype`.
-    init = optax.scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov).init
+    # One operation at a time, only Optax itself rounds as Optax does.
+    optax_s = keep_dtypes(
+        optax.scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
+    )
 
     def leaf(
-        g: Any, m: Any, v: Any, of_mean: Any, of_gradient: Any, of_square: Any
+        g: jax.Array, m: jax.Array, v: jax.Array, corrections: tuple[jax.Array, ...]
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        of_mean, of_gradient, of_square = corrections
         square = g**2 if jnp.isrealobj(g) else (jnp.conj(g) * g).real
         mean = (1 - b1) * g + b1 * m
         mean_square = (1 - b2) * square + b2 * v
         corrected = mean / of_mean.astype(mean.dtype)
         if nesterov:
-            unbiased = g / of_gradient.astype(jnp.result_type(g))
-            corrected = b1 * corrected + (1 - b1) * unbiased
+            corrected = b1 * corrected + (1 - b1) * (g / of_gradient.astype(g.dtype))
         root = jnp.sqrt(mean_square / of_square.astype(mean_square.dtype) + eps_root)
         return (
             corrected / (root + eps),
@@ -99,8 +102,16 @@ def scale_by_adam(
             mean_square.astype(v.dtype),
         )
 
-    # Compiled steps are traced and lowered once per shape and not once per leaf.
-    outlined = jax.jit(leaf)
+    # Both are traced once per shape and not once per leaf, and what is outlined is
+    # lowered once too. Not for 16 bits: XLA rounds what a function returns, and where
+    # it returns nothing may keep more digits, as it does for Optax.
+    outlined, inlined = jax.jit(leaf), jax.jit(leaf, inline=True)
+
+    def one(g: Any, m: Any, v: Any, corrections: Any) -> tuple[Any, Any, Any]:
+        if g is None:
+            return None, None, None
+        is_narrow = any(jnp.result_type(x).itemsize < 4 for x in (g, m, v))
+        return (inlined if is_narrow else outlined)(g, m, v, corrections)
 
     def update(
         updates: optax.Updates,
@@ -108,20 +119,19 @@ def scale_by_adam(
         params: optax.Params | None = None,
         **extra_args: Any,
     ) -> tuple[optax.Updates, Any]:
-        del params, extra_args
+        if all(map(is_known, jax.tree.leaves((updates, state)))):
+            return optax_s.update(updates, state, params, **extra_args)
         count = optax.safe_increment(state.count)
         ahead = optax.safe_increment(count) if nesterov else count
         corrections = (1 - b1**ahead, 1 - b1**count, 1 - b2**count)
-
-        def one(g: Any, m: Any, v: Any) -> tuple[Any, Any, Any]:
-            if g is None:
-                return None, None, None
-            step = leaf if is_known(g) and is_known(m) else outlined
-            return step(g, m, v, *corrections)
-
         directions, mu, nu = map_to_trees(
-            one, 3, updates, state.mu, state.nu, is_leaf=lambda x: x is None
+            lambda g, m, v: one(g, m, v, corrections),
+            3,
+            updates,
+            state.mu,
+            state.nu,
+            is_leaf=lambda x: x is None,
         )
         return directions, optax.ScaleByAdamState(count, mu, nu)
 
-    return in_one_pass(optax.GradientTransformationExtraArgs(init, update))
+    return in_one_pass(optax.GradientTransformationExtraArgs(optax_s.init, update))

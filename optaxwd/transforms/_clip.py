@@ -80,22 +80,12 @@ def clip_by_global_norm(max_norm: Scalar) -> optax.GradientTransformationExtraAr
 def clip_factor(gradients: Any, max_norm: Scalar) -> jax.Array:
     """Return min(1, c/‖g‖), a scalar of float32 or wider."""
     squares = [
-        square_norm(_magnitude(leaf))
+        square_norm(widen(leaf))
         for leaf in jax.tree.leaves(gradients)
         if tree.is_inexact(leaf)
     ]
     norm = jnp.sqrt(sum(squares, jnp.zeros([])))
     return jnp.minimum(1.0, max_norm / norm)
-
-
-def _magnitude(gradient: Any) -> jax.Array:
-    """Return what has the norm of ``gradient``, in float32 or wider.
-
-    XLA on CPUs would write gradients that are widened here and again where they are
-    scaled to memory, for both to read; it does not see that of their magnitudes.
-    """
-    is_narrow = jnp.finfo(jnp.result_type(gradient)).bits < 32
-    return widen(jnp.abs(gradient) if is_narrow else gradient)
 
 
 def scale_gradients(gradients: Any, factor: jax.Array) -> Any:
