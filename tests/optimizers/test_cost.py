@@ -1,4 +1,4 @@
-"""What the options cost: bytes that a compiled step moves, per parameter."""
+"""What steps cost: all that is the same on every run of a compiled program."""
 
 import jax
 import jax.numpy as jnp
@@ -10,19 +10,34 @@ import optaxwd
 SIZE = 256
 
 
-def bytes_per_parameter(optimizer, dtype="float32"):
-    params = {"w": jnp.zeros((SIZE, SIZE), dtype)}
+def parameters(dtype="float32", leaves=1):
+    return {f"w{i}": jnp.zeros((SIZE, SIZE), dtype) for i in range(leaves)}
 
+
+def one_step(optimizer):
     def step(grads, state, params):
         updates, state = optimizer.update(grads, state, params)
         return state, optax.apply_updates(params, updates)
 
-    lowered = jax.jit(step, donate_argnums=(1, 2)).lower(
-        params, optimizer.init(params), params
-    )
-    cost = lowered.compile().cost_analysis()
+    return jax.jit(step, donate_argnums=(1, 2))
+
+
+def compiled(optimizer, params):
+    lowered = one_step(optimizer).lower(params, optimizer.init(params), params)
+    return lowered.compile()
+
+
+def bytes_per_parameter(optimizer, dtype="float32", leaves=1):
+    params = parameters(dtype, leaves)
+    cost = compiled(optimizer, params).cost_analysis()
     cost = cost[0] if isinstance(cost, list) else cost
-    return cost["bytes accessed"] / SIZE**2
+    return cost["bytes accessed"] / (leaves * SIZE**2)
+
+
+def operations(optimizer, params, kind):
+    """Count the operations of a kind, such as ``fusion``, in the entry of a step."""
+    program = compiled(optimizer, params).as_text().partition("ENTRY")[2]
+    return program.count(f" {kind}(")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -43,9 +58,11 @@ def test_adamw_moves_what_optax_s_does(plain):
     assert plain <= bytes_per_parameter(optax.adamw(1e-3, weight_decay=0.1)) + 0.1
 
 
+@pytest.mark.parametrize("max_grad_norm", [None, 1.0], ids=["plain", "clipped"])
 @pytest.mark.parametrize(
     "options",
     [
+        {},
         {"cautious": True},
         {"cautious": True, "coupling": "independent"},
         {"cautious": True, "form": "proximal"},
@@ -55,13 +72,16 @@ def test_adamw_moves_what_optax_s_does(plain):
         {"penalty": "huber"},
         {"penalty": optaxwd.p_norm(1.5), "form": "proximal"},
         {"form": "multiplicative"},
-        {"mask": optaxwd.DecayRules([("w", 0.5)])},
+        {"mask": optaxwd.DecayRules([("w.*", 0.5)])},
     ],
     ids=lambda options: "-".join(options),
 )
-def test_options_move_no_more(plain, options):
-    optimizer = optaxwd.adamw(1e-3, weight_decay=0.1, **options)
-    assert bytes_per_parameter(optimizer) <= plain + 0.1
+def test_options_move_no_more(plain, options, max_grad_norm):
+    optimizer = optaxwd.adamw(
+        1e-3, weight_decay=0.1, max_grad_norm=max_grad_norm, **options
+    )
+    of_norm = 0 if max_grad_norm is None else 4
+    assert bytes_per_parameter(optimizer, leaves=2) <= plain + of_norm + 0.1
 
 
 @pytest.mark.parametrize(
@@ -75,3 +95,91 @@ def test_options_move_no_more(plain, options):
 def test_an_anchor_is_read_and_not_written(plain, anchor, more):
     optimizer = optaxwd.adamw(1e-3, weight_decay=0.1, anchor=anchor)
     assert bytes_per_parameter(optimizer) <= plain + more + 0.1
+
+
+def test_clipping_reads_gradients_once_more(plain):
+    theirs = optax.chain(
+        optax.clip_by_global_norm(1.0), optax.adamw(1e-3, weight_decay=0.1)
+    )
+    ours = optax.chain(
+        optaxwd.clip_by_global_norm(1.0), optax.adamw(1e-3, weight_decay=0.1)
+    )
+    assert bytes_per_parameter(ours) <= plain + 4.1
+    assert bytes_per_parameter(ours) <= bytes_per_parameter(theirs) - 15.9
+
+
+@pytest.mark.parametrize("name", ["lionw", "nadamw", "rmspropw", "sgdw"])
+def test_clipping_costs_others_one_read_too(name):
+    def optimizer(**options):
+        return getattr(optaxwd, name)(1e-3, weight_decay=0.1, **options)
+
+    plain = bytes_per_parameter(optimizer())
+    assert bytes_per_parameter(optimizer(max_grad_norm=1.0)) <= plain + 4.1
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("options", [{}, {"max_grad_norm": 1.0}], ids=["", "clipped"])
+def test_nothing_is_copied(options, dtype):
+    optimizer = optaxwd.adamw(1e-3, weight_decay=0.1, **options)
+    assert operations(optimizer, parameters(dtype, leaves=3), "copy") == 0
+
+
+def test_there_are_no_more_loops_than_in_optax_but_for_two_counts():
+    theirs = optax.adamw(1e-3, weight_decay=0.1)
+    ours = optaxwd.adamw(1e-3, weight_decay=0.1)
+    params = parameters(leaves=5)
+    counts = 2
+    assert (
+        operations(ours, params, "fusion")
+        <= operations(theirs, params, "fusion") + counts
+    )
+
+
+@pytest.mark.parametrize("max_grad_norm", [None, 1.0], ids=["plain", "clipped"])
+def test_many_leaves_are_traced_and_lowered_once_per_shape(max_grad_norm):
+    params = {f"layer_{i}": jnp.zeros((5, 7)) for i in range(100)}
+
+    def size(optimizer):
+        traced = one_step(optimizer).trace(params, optimizer.init(params), params)
+        return len(traced.jaxpr.eqns), len(traced.lower().as_text())
+
+    theirs = optax.adamw(1e-3, weight_decay=0.1)
+    if max_grad_norm is not None:
+        theirs = optax.chain(optax.clip_by_global_norm(max_grad_norm), theirs)
+    ours = optaxwd.adamw(1e-3, weight_decay=0.1, max_grad_norm=max_grad_norm)
+    for got, expected in zip(size(ours), size(theirs), strict=True):
+        assert got <= 0.55 * expected
+
+
+def test_a_step_compiles_once():
+    optimizer = optaxwd.adamw(
+        lambda count: 1e-3 / (count + 1.0),
+        weight_decay=0.1,
+        mask=optaxwd.rules.standard(),
+        max_grad_norm=1.0,
+    )
+    step, params = one_step(optimizer), parameters(leaves=2)
+    grads, state = jax.tree.map(jnp.ones_like, params), optimizer.init(params)
+    for _ in range(3):
+        state, params = step(grads, state, params)
+    assert step._cache_size() == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, 8),
+        ({"max_grad_norm": 1.0}, 8),
+        ({"mu_dtype": jnp.bfloat16}, 6),
+        ({"precision": optaxwd.Policy(state="bfloat16", key=0)}, 4),
+        ({"precision": optaxwd.Policy(state="int8")}, 2 + 8 / 256),
+        ({"anchor": "init"}, 12),
+    ],
+    ids=["plain", "clipped", "mu_dtype", "bfloat16", "int8", "anchor"],
+)
+def test_bytes_of_the_state(options, expected):
+    optimizer = optaxwd.adamw(1e-3, weight_decay=0.1, **options)
+    state = jax.eval_shape(optimizer.init, parameters())
+    arrays = [x for x in jax.tree.leaves(state) if x.size >= 256]
+    total = sum(x.size * x.dtype.itemsize for x in arrays)
+    assert total == expected * SIZE**2
