@@ -65,8 +65,15 @@ CONTRACTS = {
     "adamwn": Contract(optaxwd.adamwn, "weight_decay", positional=(0.1,)),
     "add_decayed_weights": Contract(optaxwd.add_decayed_weights, "weight_decay"),
     "amos": Contract(optaxwd.amos, "extra_l2", positional=(0.1, 0.5)),
+    # It has no state, and its norm is not zero.
     "clip_by_global_norm": Contract(
-        optaxwd.clip_by_global_norm, "max_norm", needs_params=False, sees_all=True
+        lambda max_norm: optax.chain(
+            optaxwd.clip_by_global_norm(0.1 + max_norm),
+            optaxwd.scale_by_learning_rate(0.1),
+        ),
+        "max_norm",
+        needs_params=False,
+        sees_all=True,
     ),
     "compress_state": Contract(
         lambda weight_decay: optaxwd.compress_state(

@@ -54,6 +54,14 @@ def plain():
     return bytes_per_parameter(optaxwd.adamw(1e-3, weight_decay=0.1))
 
 
+@pytest.fixture(scope="module")
+def of_norm():
+    """Bytes per parameter of a norm alone: 4, and with XLA of 2025 for CPUs 16."""
+    leaf = jnp.zeros((SIZE, SIZE))
+    cost = jax.jit(lambda x: jnp.sum(x * x)).lower(leaf).compile().cost_analysis()
+    return cost["bytes accessed"] / SIZE**2
+
+
 def test_adamw_moves_what_optax_s_does(plain):
     assert plain <= bytes_per_parameter(optax.adamw(1e-3, weight_decay=0.1)) + 0.1
 
@@ -76,12 +84,12 @@ def test_adamw_moves_what_optax_s_does(plain):
     ],
     ids=lambda options: "-".join(options),
 )
-def test_options_move_no_more(plain, options, max_grad_norm):
+def test_options_move_no_more(plain, of_norm, options, max_grad_norm):
     optimizer = optaxwd.adamw(
         1e-3, weight_decay=0.1, max_grad_norm=max_grad_norm, **options
     )
-    of_norm = 0 if max_grad_norm is None else 4
-    assert bytes_per_parameter(optimizer, leaves=2) <= plain + of_norm + 0.1
+    more = 0 if max_grad_norm is None else of_norm
+    assert bytes_per_parameter(optimizer, leaves=2) <= plain + more + 0.1
 
 
 @pytest.mark.parametrize(
@@ -97,31 +105,39 @@ def test_an_anchor_is_read_and_not_written(plain, anchor, more):
     assert bytes_per_parameter(optimizer) <= plain + more + 0.1
 
 
-def test_clipping_reads_gradients_once_more(plain):
+def test_clipping_reads_gradients_once_more(plain, of_norm):
     theirs = optax.chain(
         optax.clip_by_global_norm(1.0), optax.adamw(1e-3, weight_decay=0.1)
     )
     ours = optax.chain(
         optaxwd.clip_by_global_norm(1.0), optax.adamw(1e-3, weight_decay=0.1)
     )
-    assert bytes_per_parameter(ours) <= plain + 4.1
+    assert bytes_per_parameter(ours) <= plain + of_norm + 0.1
     assert bytes_per_parameter(ours) <= bytes_per_parameter(theirs) - 15.9
 
 
 @pytest.mark.parametrize("name", ["lionw", "nadamw", "rmspropw", "sgdw"])
-def test_clipping_costs_others_one_read_too(name):
+def test_clipping_costs_others_one_norm_too(name, of_norm):
     def optimizer(**options):
         return getattr(optaxwd, name)(1e-3, weight_decay=0.1, **options)
 
     plain = bytes_per_parameter(optimizer())
-    assert bytes_per_parameter(optimizer(max_grad_norm=1.0)) <= plain + 4.1
+    assert bytes_per_parameter(optimizer(max_grad_norm=1.0)) <= plain + of_norm + 0.1
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("options", [{}, {"max_grad_norm": 1.0}], ids=["", "clipped"])
-def test_nothing_is_copied(options, dtype):
+def test_nothing_is_copied(options):
     optimizer = optaxwd.adamw(1e-3, weight_decay=0.1, **options)
-    assert operations(optimizer, parameters(dtype, leaves=3), "copy") == 0
+    assert operations(optimizer, parameters(leaves=3), "copy") == 0
+
+
+def test_nothing_more_is_copied_of_bfloat16_than_in_optax():
+    # XLA of 2025 copies the moments.
+    theirs = optax.adamw(1e-3, weight_decay=0.1)
+    allowed = operations(theirs, parameters("bfloat16", leaves=3), "copy")
+    for options in ({}, {"max_grad_norm": 1.0}):
+        ours = optaxwd.adamw(1e-3, weight_decay=0.1, **options)
+        assert operations(ours, parameters("bfloat16", leaves=3), "copy") <= allowed
 
 
 def test_there_are_no_more_loops_than_in_optax_but_for_two_counts():

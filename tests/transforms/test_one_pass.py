@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 
+import jax
 import jax.numpy as jnp
 import optax
 import pytest
@@ -42,9 +43,10 @@ FLOORS = {
 }
 
 IN_ANOTHER_PROCESS = """
-    import json, jax, jax.numpy as jnp, numpy as np, optax, optaxwd
+    import json, warnings, jax, jax.numpy as jnp, numpy as np, optax, optaxwd
     from helpers import precision_for
 
+    warnings.simplefilter("ignore")  # whether XLA heeds the flag is seen in its program
     before = optaxwd.adamw(1e-3, weight_decay=0.1)  # built without the flag
     optaxwd.enable_multi_output_fusion()
     optaxwd.enable_multi_output_fusion()  # again is nothing
@@ -167,12 +169,18 @@ def found():
     return json.loads(done.stdout)
 
 
+def skip_where_xla_has_no_such_option():
+    if jax.__version_info__ < (0, 8):
+        pytest.skip("XLA for CPUs joins no loops before the option for it was added")
+
+
 @pytest.mark.parametrize("name", FLOORS)
 def test_every_array_is_read_and_written_once(found, name):
     bytes_per_parameter, copies, error = found[name]
+    assert error < 1e-13
+    skip_where_xla_has_no_such_option()
     assert bytes_per_parameter <= FLOORS[name] + 0.1
     assert copies == 0
-    assert error < 1e-13
 
 
 def test_what_is_built_before_keeps_its_form(found):
