@@ -14,3 +14,12 @@ os.environ["COLUMNS"] = "120"
 def key(request):
     """A PRNG key fixed by the test's name, so that tests do not share numbers."""
     return jax.random.key(zlib.crc32(request.node.nodeid.encode()))
+
+
+@pytest.fixture(scope="module")
+def optimized():
+    """Let XLA do all that it does, also where the tests run with less of it."""
+    before = jax.config.values["jax_disable_most_optimizations"]
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)

@@ -8,6 +8,7 @@ import pytest
 import optaxwd
 
 SIZE = 256
+pytestmark = pytest.mark.usefixtures("optimized")
 
 
 def parameters(dtype="float32", leaves=1):
@@ -40,22 +41,13 @@ def operations(optimizer, params, kind):
     return program.count(f" {kind}(")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def optimized():
-    """Count what XLA does when it is let."""
-    before = jax.config.values["jax_disable_most_optimizations"]
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
-
-
 @pytest.fixture(scope="module")
-def plain():
+def plain(optimized):
     return bytes_per_parameter(optaxwd.adamw(1e-3, weight_decay=0.1))
 
 
 @pytest.fixture(scope="module")
-def of_norm():
+def of_norm(optimized):
     """Bytes per parameter of a norm alone: 4, and with XLA of 2025 for CPUs 16."""
     leaf = jnp.zeros((SIZE, SIZE))
     cost = jax.jit(lambda x: jnp.sum(x * x)).lower(leaf).compile().cost_analysis()
