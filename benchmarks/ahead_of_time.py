@@ -1,0 +1,144 @@
+"""Compile steps for a GPU on a machine that has none, and count what they move.
+
+    python -m benchmarks.ahead_of_time h100_sxm.txtpb
+
+The argument is a description of the GPU as XLA's repository has them, in
+``xla/backends/gpu/target_config/specs``. Needed besides: the packages
+``jax-cuda13-plugin`` and ``jax-cuda13-pjrt`` of the version of jaxlib (with pip's
+``--no-deps``), and CUDA's ``ptxas`` and ``libdevice``. Nothing is run, so there are no
+times: the numbers are bytes that kernels read and write, without caches.
+"""
+
+import argparse
+import os
+import pathlib
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.experimental import topologies
+
+from benchmarks._cases import DEFAULT_FLAGS, Candidate
+from benchmarks._programs import step_of
+from benchmarks._tensors import as_tree, names_of
+
+_LAYOUTS = {"1 leaf": (1, 2**26), "16 leaves": (16, 2**22), "400 leaves": (400, 2500)}
+_FREE = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast"}
+_BYTES = {"pred": 1, "bf16": 2}
+
+
+class Instruction(NamedTuple):
+    """One line of a compiled program.
+
+    Attributes:
+      name: of its result.
+      type: of its result, as XLA writes it.
+      operation: such as ``fusion``.
+      operands: names of what it reads.
+    """
+
+    name: str
+    type: str
+    operation: str
+    operands: list[str]
+
+
+def main() -> None:
+    """Print a table of all JAX candidates."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ahead_of_time")
+    parser.add_argument("target", type=pathlib.Path, help="XLA's target config")
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    os.environ.setdefault("JAX_SKIP_CUDA_CONSTRAINTS_CHECK", "1")
+    topology = topologies.get_topology_desc(
+        platform="cuda",
+        topology="1x1x1",
+        target_config=parser.parse_args().target.read_text(),
+    )
+    device = jax.sharding.SingleDeviceSharding(topology.devices[0])
+    print("| case | candidate | leaves | bytes/parameter | kernels | copies |")
+    print("|---|---|---|---|---|---|")
+    for case in DEFAULT_FLAGS.values():
+        for one in case.candidates:
+            if one.library == "torch":
+                continue
+            for layout, shape in _LAYOUTS.items():
+                row = _row(one, shape, case.dtype, device)
+                print(f"| {case.name} | {one.name} | {layout} | {row} |", flush=True)
+
+
+def _row(one: Candidate, shape: tuple[int, int], dtype: str, device: Any) -> str:
+    leaves, size = shape
+    leaf = jax.ShapeDtypeStruct((size,), jnp.dtype(dtype), sharding=device)
+    params = as_tree(names_of(leaves), [leaf] * leaves)
+    optimizer: optax.GradientTransformation = one.build()
+    state = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device),
+        jax.eval_shape(optimizer.init, params),
+    )
+    compiled = step_of(optimizer).lower(params, params, state).compile()
+    moved, kernels, copies = traffic(compiled.as_text() or "")
+    return f"{moved / (leaves * size):.2f} | {kernels} | {copies}"
+
+
+def traffic(program: str) -> tuple[int, int, int]:
+    """Return the bytes that a program's kernels move, the kernels, and the copies."""
+    computations = dict(_computations(program))
+    entry = program[program.index("\nENTRY ") + 7 :].split(" ", 1)[0].lstrip("%")
+    moved = kernels = copies = 0
+    waiting = [entry]
+    while waiting:
+        instructions = computations[waiting.pop()]
+        known = {one.name: one for one in instructions}
+        for one in instructions:
+            if one.operation in _FREE:
+                continue
+            if one.operation == "call":
+                waiting.append(one.operands[-1])
+                continue
+            read = {_source(name, known) for name in one.operands if name in known}
+            moved += _size(one.type) + sum(_size(known[name].type) for name in read)
+            kernels += 1
+            copies += one.operation.startswith("copy")
+    return moved, kernels, copies
+
+
+def _computations(program: str) -> Iterator[tuple[str, list[Instruction]]]:
+    header = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\{$")
+    line_form = re.compile(
+        r"^  (?:ROOT )?%?([\w.\-]+) = (\(.*?\)|\S+) ([\w\-]+)\((.*)$"
+    )
+    name, found = "", []
+    for line in program.splitlines():
+        if opened := header.match(line):
+            name, found = opened[1], []
+        elif line.startswith("}"):
+            yield name, found
+        elif one := line_form.match(line):
+            called = re.findall(r"to_apply=%([\w.\-]+)", one[4])
+            operands = re.findall(r"%([\w.\-]+)", one[4].split("), ")[0])
+            found.append(Instruction(one[1], one[2], one[3], [*operands, *called]))
+
+
+def _source(name: str, known: dict[str, Instruction]) -> str:
+    """Return the array that a name stands for, whatever its shape is called."""
+    while known[name].operation == "bitcast":
+        name = known[name].operands[0]
+    return name
+
+
+def _size(type_: str) -> int:
+    """Return the bytes of all arrays in a type."""
+    total = 0
+    for dtype, dimensions in re.findall(r"\b([a-z]+[0-9]*)\[([0-9,]*)\]", type_):
+        size = _BYTES.get(dtype) or int(re.sub(r"\D", "", dtype) or 0) // 8
+        for dimension in filter(None, dimensions.split(",")):
+            size *= int(dimension)
+        total += size
+    return total
+
+
+if __name__ == "__main__":
+    main()
