@@ -98,9 +98,10 @@ def _protocol(results: Results) -> str:
         f"A ratio is the median over processes, with their range. Within a process all "
         f"candidates of a case step over the same tensors in turns, in reverse order "
         f"every other round; every other process builds them in reverse order. "
-        f"Gradients change with every step, parameters and state are donated. Differences under {TIE:.0%} are ties. A run whose reference "
-        f"drifts by more than {DRIFT:.0%} is repeated, and refused after {ATTEMPTS} "
-        f"attempts.".replace("%", " %"),
+        f"Gradients change with every step, parameters and state are donated. "
+        f"Differences under {TIE:.0%} are ties. A run whose reference drifts by more "
+        f"than {DRIFT:.0%} is repeated, and refused after {ATTEMPTS} attempts."
+        "".replace("%", " %"),
         *(f"- **refused**: {words}" for words in results.refused()),
     ]
     if results.was_busy():
@@ -193,7 +194,8 @@ def _leaves(results: Results) -> Iterator[str]:
     yield (
         "A million parameters. *Minus calling* takes off a program over the same "
         "buffers that does nothing. *In training* is what the optimizer adds to a "
-        "jitted train step, over the same buffers in and out. torch does not compile "
+        "jitted train step, over the same buffers in and out. A difference below a "
+        "tenth of what it is taken from is lost in noise: –. torch does not compile "
         "its steps: its step costs the same wherever it is called."
     )
     rows = []

@@ -1,7 +1,7 @@
 """What a run's raw numbers say: ratios within processes, and their ranges."""
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from benchmarks._cases import BUSY, TIE
@@ -59,6 +59,15 @@ class Cost(NamedTuple):
         pairs = zip(seconds[self.plus], seconds[self.minus], strict=True)
         return [one - other for one, other in pairs]
 
+    def median(self, seconds: Mapping[str, Sequence[float]]) -> float | None:
+        """Return the median over rounds, unless it is a difference lost in noise."""
+        found = self.within(seconds)
+        if found is None:
+            return None
+        median = statistics.median(found)
+        is_lost = self.minus and median < TIE * statistics.median(seconds[self.plus])
+        return None if is_lost else median
+
 
 class Results:
     """Access to the record of a run."""
@@ -98,9 +107,11 @@ class Results:
         self, section: str, case: str, cost: Cost, **fields: Any
     ) -> float | None:
         """Return the median over processes of the median over rounds."""
-        found = [cost.within(x["seconds"]) for x in self.timed(section, case, **fields)]
-        medians = [statistics.median(one) for one in found if one]
-        return statistics.median(medians) if medians else None
+        timed = self.timed(section, case, **fields)
+        medians = [cost.median(one["seconds"]) for one in timed]
+        found = [median for median in medians if median is not None]
+        # Those that are left of differences that mostly are lost say nothing.
+        return statistics.median(found) if 2 * len(found) > len(timed) else None
 
     def ratio(
         self, section: str, case: str, cost: Cost, other: Cost, **fields: Any
@@ -111,16 +122,18 @@ class Results:
         rounds, only after medians were taken.
         """
         ratios = []
-        for one in self.timed(section, case, **fields):
-            pair = cost.within(one["seconds"]), other.within(one["seconds"])
-            if pair[0] is None or pair[1] is None:
+        timed = self.timed(section, case, **fields)
+        for seconds in (x["seconds"] for x in timed):
+            top, bottom = cost.within(seconds), other.within(seconds)
+            one, another = cost.median(seconds), other.median(seconds)
+            if top is None or bottom is None or one is None or another is None:
                 continue
-            if cost.minus is None and other.minus is None:
-                rounds = zip(pair[0], pair[1], strict=True)
-                ratios.append(statistics.median(a / b for a, b in rounds))
-            elif statistics.median(pair[1]) > 0:
-                ratios.append(statistics.median(pair[0]) / statistics.median(pair[1]))
-        return ratio_of(ratios)
+            if cost.minus or other.minus:
+                top, bottom = [one], [another]
+            ratios.append(
+                statistics.median(a / b for a, b in zip(top, bottom, strict=True))
+            )
+        return ratio_of(ratios) if 2 * len(ratios) > len(timed) else None
 
     def fact(self, case: str, name: str, fact: str, leaves: int) -> float | None:
         """Return a number that was counted in a compiled program."""
