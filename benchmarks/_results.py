@@ -50,12 +50,12 @@ class Cost(NamedTuple):
     plus: str
     minus: str | None = None
 
-    def within(self, seconds: dict[str, list[float]]) -> list[float] | None:
+    def within(self, seconds: Mapping[str, Sequence[float]]) -> list[float] | None:
         """Return it round by round, from what one process measured."""
         if self.plus not in seconds or (self.minus and self.minus not in seconds):
             return None
         if self.minus is None:
-            return seconds[self.plus]
+            return list(seconds[self.plus])
         pairs = zip(seconds[self.plus], seconds[self.minus], strict=True)
         return [one - other for one, other in pairs]
 
