@@ -135,8 +135,9 @@ def conclude(results: Results, folder: pathlib.Path) -> int:
     """Write report and figures, print verdicts, and return the exit code."""
     matplotlib.use("Agg")
     drawn = []
-    for name, (section, draw) in DRAWINGS.items():
-        if results.of(section):
+    for name, (section, over, draw) in DRAWINGS.items():
+        points = len(results.values(section, over)) if over else 2
+        if results.of(section) and points > 1:
             draw(results).savefig(folder / name, dpi=130)
             drawn.append(name)
     (folder / "report.md").write_text(to_markdown(results, drawn))

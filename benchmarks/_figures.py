@@ -255,9 +255,10 @@ def _label(grid: Any, x: str, y: str) -> None:
         axes.set_ylabel(y)
 
 
+# By file: the section, what its lines run over, if it has any, and how it is drawn.
 DRAWINGS = {
-    "steps.png": ("steps", draw_steps),
-    "leaves.png": ("leaves", draw_leaves),
-    "bytes.png": ("compiled", draw_bytes),
-    "ratios.png": ("steps", draw_ratios),
+    "steps.png": ("steps", "size", draw_steps),
+    "leaves.png": ("leaves", "leaves", draw_leaves),
+    "bytes.png": ("compiled", None, draw_bytes),
+    "ratios.png": ("steps", None, draw_ratios),
 }
