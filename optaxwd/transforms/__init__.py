@@ -33,6 +33,9 @@ from optaxwd.transforms._learning_rate import (
 from optaxwd.transforms._learning_rate import (
     scale_by_learning_rate as scale_by_learning_rate,
 )
+from optaxwd.transforms._multi_output_fusion import (
+    enable_multi_output_fusion as enable_multi_output_fusion,
+)
 from optaxwd.transforms._nadam import ScaleByNadamState as ScaleByNadamState
 from optaxwd.transforms._nadam import scale_by_nadam as scale_by_nadam
 from optaxwd.transforms._norm_control import (
@@ -40,9 +43,6 @@ from optaxwd.transforms._norm_control import (
 )
 from optaxwd.transforms._norms import root as root
 from optaxwd.transforms._one_pass import OnePass as OnePass
-from optaxwd.transforms._one_pass import (
-    enable_multi_output_fusion as enable_multi_output_fusion,
-)
 from optaxwd.transforms._one_pass import in_one_pass as in_one_pass
 from optaxwd.transforms._penalties import Penalty as Penalty
 from optaxwd.transforms._penalties import elastic_net as elastic_net

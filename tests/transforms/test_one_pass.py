@@ -13,9 +13,10 @@ import optax
 import pytest
 
 from optaxwd.transforms import OnePass, enable_multi_output_fusion, in_one_pass
-from optaxwd.transforms._one_pass import is_flag_set
+from optaxwd.transforms._multi_output_fusion import is_flag_set
 
 TESTS = pathlib.Path(__file__).parent.parent
+MODULE = "optaxwd.transforms._multi_output_fusion"
 FLAG = "--xla_backend_extra_options=xla_cpu_use_multi_output_fusion"
 
 # Bytes per float32 parameter: every array that a step needs is read and written once.
@@ -202,7 +203,9 @@ def test_never_without_the_flag(monkeypatch):
 
 
 def test_options_that_were_there_stay(monkeypatch):
-    monkeypatch.setattr("optaxwd.transforms._one_pass._backend_has_started", bool)
+    monkeypatch.setattr(
+        "optaxwd.transforms._multi_output_fusion._backend_has_started", bool
+    )
     other = "--xla_backend_extra_options=xla_cpu_small_call_byte_threshold=7"
     monkeypatch.setenv("XLA_FLAGS", f"--xla_cpu_enable_fast_math=false {other}")
     enable_multi_output_fusion()
@@ -210,6 +213,15 @@ def test_options_that_were_there_stay(monkeypatch):
         f"--xla_cpu_enable_fast_math=false {other},xla_cpu_use_multi_output_fusion"
     )
     assert is_flag_set()
+
+
+def test_flags_may_stand_in_a_file(monkeypatch, tmp_path):
+    monkeypatch.setattr(f"{MODULE}._backend_has_started", bool)
+    (tmp_path / "flags").write_text("--xla_cpu_enable_fast_math=false\n")
+    monkeypatch.setenv("XLA_FLAGS", str(tmp_path / "flags"))
+    assert not is_flag_set()
+    enable_multi_output_fusion()
+    assert os.environ["XLA_FLAGS"] == f"--xla_cpu_enable_fast_math=false {FLAG}"
 
 
 def test_too_late_is_an_error(monkeypatch):
