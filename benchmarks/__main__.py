@@ -11,6 +11,7 @@ idle cores. The exit code is 1 if a candidate does not compute AdamW.
 
 import argparse
 import json
+import os
 import pathlib
 import re
 import shlex
@@ -26,10 +27,18 @@ from benchmarks._report import to_markdown
 from benchmarks._results import Cost, Results
 from benchmarks._targets import TARGETS, UNKNOWN, judge
 
+_FUSION = "xla_cpu_use_multi_output_fusion"
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run everything and return the exit code."""
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if _FUSION in os.environ.get("XLA_FLAGS", ""):
+        parser.error(
+            f"XLA_FLAGS has {_FUSION}, which the cases with default flags must not "
+            "have; unset it. The others set it by themselves."
+        )
     size = SIZES[options.size]
     if options.parameters:
         size = size._replace(steps=options.parameters)

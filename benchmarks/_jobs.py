@@ -9,6 +9,11 @@ from typing import Any, NamedTuple
 
 SECTIONS = ("steps", "leaves", "compiled", "memory", "audit")
 Job = dict[str, Any]
+_CHANGES_WHAT_IS_MEASURED = (
+    "JAX_COMPILATION_CACHE_DIR",
+    "JAX_DISABLE_MOST_OPTIMIZATIONS",
+    "JAX_ENABLE_X64",
+)
 
 
 class Size(NamedTuple):
@@ -160,6 +165,8 @@ def run_job(job: Job) -> dict[str, Any]:
     """
     # On a GPU, JAX would otherwise leave no memory for torch.
     environment = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", **os.environ}
+    for name in _CHANGES_WHAT_IS_MEASURED:
+        environment.pop(name, None)
     if job["section"] in ("memory", "audit"):
         # glibc gives memory back when it is freed, so that a peak is what was in use.
         environment["MALLOC_MMAP_THRESHOLD_"] = "65536"

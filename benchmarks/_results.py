@@ -90,10 +90,14 @@ class Results:
         return sorted({job[field] for job in jobs if job["section"] == section})
 
     def timed(self, section: str, case: str, **fields: Any) -> list[dict[str, Any]]:
-        """Return what each process measured of a case, without refused ones."""
+        """Return what each process measured of a case, without refused ones.
+
+        Nothing, where most were refused.
+        """
         results = self.of(section, **fields)
         found = [one["cases"][case] for one in results if case in one["cases"]]
-        return [one for one in found if not one["refused"]]
+        kept = [one for one in found if not one["refused"]]
+        return kept if 2 * len(kept) > len(found) else []
 
     def is_busy(self, section: str, case: str, **fields: Any) -> bool:
         """Return whether other processes took much of the processors."""

@@ -78,7 +78,9 @@ def judge(target: Target, results: Results) -> Judged:
     # Bytes are counted with a few scalars beside the arrays.
     if excess <= (1 if target.timed else 1.001):
         return Judged(target, text, REACHED)
-    return Judged(target, text, TIED if target.timed and excess < 1 + TIE else MISSED)
+    # A tie is one with the peer, and no near miss of a bound that asks for more.
+    is_tie = target.timed and target.bound >= 1 and abs(number - 1) < TIE
+    return Judged(target, text, TIED if is_tie else MISSED)
 
 
 def _largest(results: Results) -> int | None:

@@ -27,7 +27,6 @@ from benchmarks._tensors import as_tree, names_of
 
 _LAYOUTS = {"1 leaf": (1, 2**26), "16 leaves": (16, 2**22), "400 leaves": (400, 2500)}
 _FREE = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast"}
-_BYTES = {"pred": 1, "bf16": 2}
 
 
 class Instruction(NamedTuple):
@@ -132,8 +131,11 @@ def _source(name: str, known: dict[str, Instruction]) -> str:
 def _size(type_: str) -> int:
     """Return the bytes of all arrays in a type."""
     total = 0
-    for dtype, dimensions in re.findall(r"\b([a-z]+[0-9]*)\[([0-9,]*)\]", type_):
-        size = _BYTES.get(dtype) or int(re.sub(r"\D", "", dtype) or 0) // 8
+    for dtype, dimensions in re.findall(r"\b([a-z]\w*)\[([0-9,]*)\]", type_):
+        bits = re.match(r"[a-z]+(\d+)", dtype)
+        size = 1 if dtype == "pred" else int(bits[1]) // 8 if bits else 0
+        if size == 0:
+            raise ValueError(f"_size: how wide is {dtype!r}, in {type_!r}?")
         for dimension in filter(None, dimensions.split(",")):
             size *= int(dimension)
         total += size

@@ -46,7 +46,8 @@ def check_scalar(
         )
     if np.issubdtype(getattr(value, "dtype", type(value)), np.complexfloating):
         raise TypeError(f"{owner}: {name} must be real, got {value!r}.")
-    if is_known(value) and not (math.isfinite(float(value)) and value >= 0):
+    # As a float: while a step is traced, comparing an array gives a tracer.
+    if is_known(value) and not 0 <= float(value) < math.inf:
         raise ValueError(f"{owner}: {name} must be finite and >= 0, got {value!r}.")
 
 
@@ -60,7 +61,7 @@ def check_scalar_or_schedule(value: ScalarOrSchedule, name: str, owner: str) -> 
 def check_decay_factor(value: Any, name: str, owner: str) -> None:
     """Raise unless ``value``, the rate of a moving average, lies in [0, 1)."""
     check_scalar(value, name, owner)
-    if is_known(value) and value >= 1:
+    if is_known(value) and float(value) >= 1:
         raise ValueError(
             f"{owner}: {name} must be in [0, 1), got {value!r}: a moving average with "
             "rate 1 never sees a gradient and its bias correction divides by zero."
@@ -72,7 +73,7 @@ def check_positive(value: Any, name: str, owner: str) -> None:
     if isinstance(value, (int, float)) and value != 0 and not 0 < value < math.inf:
         raise ValueError(f"{owner}: {name} must be finite and > 0, got {value!r}.")
     check_scalar(value, name, owner)
-    if is_known(value) and value == 0:
+    if is_known(value) and float(value) == 0:
         raise ValueError(f"{owner}: {name} must be > 0, got {value!r}.")
 
 

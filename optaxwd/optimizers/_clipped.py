@@ -43,7 +43,7 @@ def clip_before(
             updates = jax.tree.map(widen, updates)
         factor = clip_factor(_without_frozen(updates, params, mask), max_grad_norm)
         if isinstance(inner, OnePass):
-            extra_args = {**extra_args, "gradient_factor": factor}
+            extra_args = {**extra_args, "_gradient_factor": factor}
         else:
             updates = scale_gradients(updates, factor)
         return inner.update(updates, state, params, **extra_args)

@@ -60,7 +60,7 @@ def _check_peak(
             "array)."
         )
     peak = peak_learning_rate if given else learning_rate
-    if is_known(peak) and peak == 0:
+    if is_known(peak) and float(peak) == 0:
         raise ValueError(
             f"{owner}: coupling={coupling!r} divides by the peak learning rate, got "
             f"{peak!r}. Pass a positive {name}=, or use coupling='constant', which "

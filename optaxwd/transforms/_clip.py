@@ -25,10 +25,10 @@ def clip_by_global_norm(max_norm: Scalar) -> optax.GradientTransformationExtraAr
     differences. The factor is a scalar that multiplies: XLA does that wherever
     gradients are read, and where :func:`optax.clip_by_global_norm` divides, it writes
     the clipped gradients to memory and reads them again. With AdamW and float32 that is
-    44 bytes per parameter on a CPU in place of 60. The norm is summed in float32 or
-    wider, where Optax sums it in the dtype of each leaf: in float16 a gradient of 256
-    is infinite there. And leaves that are no floating-point or complex arrays are left
-    alone and count in no norm.
+    44 bytes per parameter on a CPU in place of 60 (jaxlib 0.10.2). The norm is summed
+    in float32 or wider, where Optax sums it in the dtype of each leaf: in float16 a
+    gradient of 256 is infinite there. And leaves that are no floating-point or complex
+    arrays are left alone and count in no norm.
 
     Gradients of a norm up to ``max_norm`` pass bit for bit. If one entry is NaN, all
     become NaN; if the norm is infinite, finite entries become 0 and infinite ones NaN:
@@ -84,7 +84,7 @@ def clip_factor(gradients: Any, max_norm: Scalar) -> jax.Array:
         for leaf in jax.tree.leaves(gradients)
         if tree.is_inexact(leaf)
     ]
-    norm = jnp.sqrt(sum(squares, jnp.zeros([])))
+    norm = jnp.sqrt(sum(squares, 0.0))
     return jnp.minimum(1.0, max_norm / norm)
 
 
@@ -94,6 +94,8 @@ def scale_gradients(gradients: Any, factor: jax.Array) -> Any:
     def scale(gradient: Any) -> Any:
         if not tree.is_inexact(gradient):
             return gradient
-        return (widen(gradient) * factor).astype(jnp.result_type(gradient))
+        wide = widen(gradient)
+        scaled = wide * factor.astype(jnp.finfo(wide.dtype).dtype)
+        return scaled.astype(jnp.result_type(gradient))
 
     return jax.tree.map(scale, gradients)

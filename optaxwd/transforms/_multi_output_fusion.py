@@ -25,8 +25,9 @@ def enable_multi_output_fusion() -> None:
                    + \underbrace{m, v, \theta}_\text{written})
 
     bytes per float32 parameter in place of 40, and 32 in place of 44 with
-    ``max_grad_norm``. The flag is an experimental one of XLA's, so nothing in this
-    library sets it by itself. It changes nothing on GPUs and TPUs.
+    ``max_grad_norm`` (jaxlib 0.10.2). The flag is an experimental one of XLA's, so
+    nothing in this library sets it by itself. It changes nothing on GPUs and TPUs, and
+    versions of XLA that do not have it ignore it: a warning says so at the first step.
 
     Returns:
       Nothing. Where ``XLA_FLAGS`` has the flag already, nothing is done.

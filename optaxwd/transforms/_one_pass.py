@@ -20,7 +20,7 @@ from optaxwd.transforms._multi_output_fusion import is_flag_set, takes_effect
 
 
 class OnePass(optax.GradientTransformationExtraArgs):
-    """A transform whose ``update`` takes ``gradient_factor``, to scale gradients by."""
+    """A transform whose ``update`` scales gradients by ``_gradient_factor``."""
 
 
 def in_one_pass(
@@ -46,7 +46,7 @@ def in_one_pass(
         state: Any,
         params: optax.Params | None = None,
         *,
-        gradient_factor: Any = None,
+        _gradient_factor: Any = None,
         **extra_args: Any,
     ) -> tuple[optax.Updates, Any]:
         structure = jax.tree.structure(updates)
@@ -57,12 +57,12 @@ def in_one_pass(
         parts, of_parts = jax.tree.flatten(state, is_leaf=is_part)
         are_known = all(map(is_known, jax.tree.leaves((updates, state))))
         if are_known or not takes_effect():
-            if gradient_factor is not None:
-                updates = scale_gradients(updates, gradient_factor)
+            if _gradient_factor is not None:
+                updates = scale_gradients(updates, _gradient_factor)
             return inner.update(updates, state, params, **extra_args)
 
         def apart(one: Any) -> tuple[Any, Any]:
-            factor = one if gradient_factor is None else gradient_factor * one
+            factor = one if _gradient_factor is None else _gradient_factor * one
             return inner.update(
                 scale_gradients(updates, factor),
                 _times(one, state),
@@ -71,7 +71,7 @@ def in_one_pass(
             )
 
         # Ones that XLA takes for different numbers until it has fused.
-        ones = jax.lax.optimization_barrier((jnp.ones([]),) * (len(parts) + 1))
+        ones = jax.lax.optimization_barrier((jnp.float32(1),) * (len(parts) + 1))
         new_parts = [
             of_parts.flatten_up_to(apart(one)[1])[index]
             for index, one in enumerate(ones[:-1])

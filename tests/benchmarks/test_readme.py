@@ -19,7 +19,10 @@ ROWS = {
     "clip + AdamW": ("clip + adamw", "optaxwd"),
     "AdamW in one pass": ("one pass: adamw", "optaxwd"),
     "clip + AdamW in one pass": ("one pass: clip + adamw", "optaxwd"),
-    'bfloat16 parameters, `"split"`': ("bfloat16 parameters", "optaxwd split"),
+    'bfloat16 parameters, `"split"` (not the same work: it loses no step)': (
+        "bfloat16 parameters",
+        "optaxwd split",
+    ),
     "8-bit states": ("compressed states", "optaxwd 8-bit states"),
 }
 

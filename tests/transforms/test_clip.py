@@ -111,6 +111,28 @@ def test_a_sweep_over_norms_is_one_vmap():
     assert_close(swept, np.array([[0.6, 0.8], [1.2, 1.6], [3.0, 4.0]]))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_nothing_is_computed_wider_than_it_must(dtype):
+    with precision_for("float64"):
+        grads = {"w": jnp.ones((4, 4), dtype)}
+        tx = optaxwd.clip_by_global_norm(1.0)
+        lowered = jax.jit(tx.update).lower(grads, tx.init(grads)).as_text()
+        assert "4x4xf64" not in lowered
+
+
+def test_arrays_are_looked_at_also_while_a_step_is_traced():
+    norm, rate, none = jnp.float32(1.0), jnp.float32(0.9), jnp.float32(-1.0)
+
+    @jax.jit
+    def step(grads):
+        tx = optaxwd.adamw(rate, b1=rate, weight_decay=rate, max_grad_norm=norm)
+        return tx.update(grads, tx.init(grads), grads)[0]
+
+    assert jnp.all(jnp.isfinite(step(jnp.array([3.0, 4.0]))))
+    with pytest.raises(ValueError, match="max_grad_norm must be"):
+        jax.jit(lambda g: optaxwd.adamw(0.1, max_grad_norm=none).init(g))(norm)
+
+
 def test_state_is_optax_s():
     params = {"w": jnp.ones(2)}
     ours = optax.chain(optaxwd.clip_by_global_norm(1.0), optax.adam(0.1))
