@@ -44,7 +44,7 @@ class Candidate(NamedTuple):
     tolerance: Tolerance = FLOAT32
 
     @property
-    def library(self) -> str:
+    def origin(self) -> str:
         """Whose it is."""
         return self.name.split()[0]
 
@@ -67,6 +67,16 @@ class Case(NamedTuple):
     dtype: str = "float32"
     bytes: float | None = None
     limit: bool = False
+
+    @property
+    def ours(self) -> list[str]:
+        """The names of the candidates that are optaxwd's."""
+        return [one.name for one in self.candidates if one.origin == "optaxwd"]
+
+    @property
+    def peers(self) -> list[str]:
+        """The names of the others."""
+        return [one.name for one in self.candidates if one.origin != "optaxwd"]
 
     def __getitem__(self, name: Any) -> Any:
         """Return a candidate by its name."""

@@ -56,7 +56,7 @@ def _facts_of(case: Case, options: dict[str, Any]) -> dict[str, Any]:
     return {
         one.name: _facts(one.build(), *_arguments(one, options, case.dtype))
         for one in case.candidates
-        if one.library != "torch"
+        if one.origin != "torch"
     }
 
 

@@ -130,15 +130,13 @@ def draw_ratios(results: Results) -> Figure:
     size = results.values("steps", "size")[-1]
     rows = []
     for case in CASES.values():
-        ours = [one.name for one in case.candidates if one.library == "optaxwd"]
-        peers = [one.name for one in case.candidates if one.library != "optaxwd"]
-        for peer in peers or [case.reference]:
-            for name in ours:
+        for peer in case.peers or [case.reference]:
+            for name in case.ours:
                 costs = Cost(name), Cost(peer)
                 ratio = results.ratio("steps", case.name, *costs, size=size)
                 if ratio is not None and name != peer:
                     label = f"{case.name}: {name} / {peer}"
-                    rows.append((label, "optaxwd" if not peers else peer, ratio))
+                    rows.append((label, peer if case.peers else "optaxwd", ratio))
     rows.reverse()
     figure = Figure(figsize=(9, 1 + 0.28 * max(len(rows), 3)), layout="constrained")
     axes = figure.subplots()
@@ -205,7 +203,7 @@ def _name_lines(axes: Any, names: dict[str, str]) -> None:
     low, high = np.log(axes.get_ylim())
     lines, ends = [], []
     for line in axes.get_lines():
-        # A difference of two times may be negative, and has no place on this axis.
+        # Not where nothing was measured, or the difference of two times was lost.
         points = [(x, y) for x, y in zip(*line.get_data(), strict=True) if y > 0]
         if points:
             lines.append(line)

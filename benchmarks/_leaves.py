@@ -29,7 +29,7 @@ def time_leaves(options: dict[str, Any]) -> dict[str, Any]:
     tensors = make_tensors(options["total"], options["leaves"])
     runners, skipped = build_runners(ADAMW, tensors, options["process"])
     equality = check_all(ADAMW, runners, tensors)
-    for name in [name for name in runners if ADAMW[name].library != "torch"]:
+    for name in [name for name in runners if ADAMW[name].origin != "torch"]:
         runners |= _beside(name, tensors, options["brief"])
     timed = time_in_turns(runners, ADAMW.reference, effort_of(options))
     return {

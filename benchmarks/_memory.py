@@ -34,7 +34,7 @@ def watch_memory(options: dict[str, Any]) -> dict[str, Any]:
     case = case._replace(candidates=(case[options["candidate"]],))
     tensors = make_tensors(options["size"], LEAVES_OF_STEPS)
     tensors = tensors._replace(grads=tensors.grads[:1])
-    library = case.candidates[0].library
+    library = case.candidates[0].origin
     reason = _torch.reason_to_skip()
     if library == "torch" and reason is not None:
         return {"skipped": reason}

@@ -172,11 +172,9 @@ def _missing(results: Results, case: str, name: str, **fields: int) -> str:
 
 def _leads(results: Results, case: Case, sizes: list[int]) -> Iterator[tuple[str, ...]]:
     """Yield who is faster, ours against each peer's."""
-    ours = [one.name for one in case.candidates if one.library == "optaxwd"]
-    peers = [one.name for one in case.candidates if one.library != "optaxwd"]
     for size in sizes:
-        for name in ours:
-            for peer in peers:
+        for name in case.ours:
+            for peer in case.peers:
                 costs = Cost(name), Cost(peer)
                 ratio = results.ratio("steps", case.name, *costs, size=size)
                 if ratio is not None:

@@ -90,7 +90,7 @@ def build_runners(
     runners: dict[str, Any] = {}
     skipped: dict[str, str] = {}
     for one in in_turns(case.candidates, process):
-        if one.library != "torch":
+        if one.origin != "torch":
             runners[one.name] = jax_runner(one, tensors, case.dtype, grads)
         elif reason is None:
             runners[one.name] = _torch.TorchRunner(

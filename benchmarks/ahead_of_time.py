@@ -61,7 +61,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for case in DEFAULT_FLAGS.values():
         for one in case.candidates:
-            if one.library == "torch":
+            if one.origin == "torch":
                 continue
             for layout, shape in _LAYOUTS.items():
                 row = _row(one, shape, case.dtype, device)

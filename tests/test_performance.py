@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 import pytest
-from helpers import run_python_blocks
+from helpers import bytes_per_parameter, run_python_blocks
 
 import optaxwd
 
@@ -43,17 +43,6 @@ def told():
     return {name: (theirs, int(ours)) for name, theirs, ours in rows}
 
 
-def bytes_per_parameter(optimizer, dtype):
-    def step(grads, params, state):
-        updates, state = optimizer.update(grads, state, params)
-        return optax.apply_updates(params, updates), state
-
-    params = {"w": jnp.zeros((256, 256), dtype)}
-    step = jax.jit(step, donate_argnums=(1, 2))
-    compiled = step.lower(params, params, optimizer.init(params)).compile()
-    return compiled.cost_analysis()["bytes accessed"] / 256**2
-
-
 def test_every_row_is_checked():
     options = {
         "with rules, multipliers, `cautious`, another coupling, `form` or `penalty`"
@@ -70,7 +59,7 @@ def test_bytes_are_as_told(name):
         if optimizer is None:
             assert words == "–"
         else:
-            got = bytes_per_parameter(optimizer, dtype)
+            got = bytes_per_parameter(optimizer, {"w": jnp.zeros((256, 256), dtype)})
             assert got == pytest.approx(float(words), abs=0.1)
 
 

@@ -64,7 +64,7 @@ def compiled_run(leaves):
         name: {
             one.name: {"bytes accessed": 40.0, "fusions": 3, "state bytes": 2.03}
             for one in case.candidates
-            if one.library != "torch"
+            if one.origin != "torch"
         }
         for name, case in CASES.items()
     }

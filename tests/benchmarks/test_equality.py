@@ -38,7 +38,7 @@ def test_first_step_by_hand():
 @pytest.mark.parametrize("case", [ADAMW, VARIANTS, CLIP], ids=lambda case: case.name)
 def test_candidates_are_right(case: Case):
     for candidate in case.candidates:
-        if candidate.library == "torch" and _torch.reason_to_skip():
+        if candidate.origin == "torch" and _torch.reason_to_skip():
             continue
         found = errors_of(candidate, case)
         assert found.passed, (candidate.name, found)

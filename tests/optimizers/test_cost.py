@@ -1,5 +1,6 @@
 """What steps cost: all that is the same on every run of a compiled program."""
 
+import helpers
 import jax
 import jax.numpy as jnp
 import optax
@@ -15,29 +16,13 @@ def parameters(dtype="float32", leaves=1):
     return {f"w{i}": jnp.zeros((SIZE, SIZE), dtype) for i in range(leaves)}
 
 
-def one_step(optimizer):
-    def step(grads, state, params):
-        updates, state = optimizer.update(grads, state, params)
-        return state, optax.apply_updates(params, updates)
-
-    return jax.jit(step, donate_argnums=(1, 2))
-
-
-def compiled(optimizer, params):
-    lowered = one_step(optimizer).lower(params, optimizer.init(params), params)
-    return lowered.compile()
-
-
 def bytes_per_parameter(optimizer, dtype="float32", leaves=1):
-    params = parameters(dtype, leaves)
-    cost = compiled(optimizer, params).cost_analysis()
-    cost = cost[0] if isinstance(cost, list) else cost
-    return cost["bytes accessed"] / (leaves * SIZE**2)
+    return helpers.bytes_per_parameter(optimizer, parameters(dtype, leaves))
 
 
 def operations(optimizer, params, kind):
     """Count the operations of a kind, such as ``fusion``, in the entry of a step."""
-    program = compiled(optimizer, params).as_text().partition("ENTRY")[2]
+    program = helpers.compiled_step(optimizer, params).as_text().partition("ENTRY")[2]
     return program.count(f" {kind}(")
 
 
@@ -148,7 +133,9 @@ def test_many_leaves_are_traced_and_lowered_once_per_shape(max_grad_norm):
     params = {f"layer_{i}": jnp.zeros((5, 7)) for i in range(100)}
 
     def size(optimizer):
-        traced = one_step(optimizer).trace(params, optimizer.init(params), params)
+        traced = helpers.donated_step(optimizer).trace(
+            params, optimizer.init(params), params
+        )
         return len(traced.jaxpr.eqns), len(traced.lower().as_text())
 
     theirs = optax.adamw(1e-3, weight_decay=0.1)
@@ -166,7 +153,7 @@ def test_a_step_compiles_once():
         mask=optaxwd.rules.standard(),
         max_grad_norm=1.0,
     )
-    step, params = one_step(optimizer), parameters(leaves=2)
+    step, params = helpers.donated_step(optimizer), parameters(leaves=2)
     grads, state = jax.tree.map(jnp.ones_like, params), optimizer.init(params)
     for _ in range(3):
         state, params = step(grads, state, params)
