@@ -73,6 +73,16 @@ from optaxwd.schedules import (
     warmup_compensated_weight_decay as warmup_compensated_weight_decay,
 )
 from optaxwd.schedules import weight_decay_from_timescale as weight_decay_from_timescale
+from optaxwd.telemetry import CSVWriter as CSVWriter
+from optaxwd.telemetry import DecayMonitor as DecayMonitor
+from optaxwd.telemetry import DecayWarning as DecayWarning
+from optaxwd.telemetry import JSONLinesWriter as JSONLinesWriter
+from optaxwd.telemetry import RecordDecayState as RecordDecayState
+from optaxwd.telemetry import TensorBoardWriter as TensorBoardWriter
+from optaxwd.telemetry import format_telemetry as format_telemetry
+from optaxwd.telemetry import read_json_lines as read_json_lines
+from optaxwd.telemetry import read_telemetry as read_telemetry
+from optaxwd.telemetry import record_decay as record_decay
 from optaxwd.transforms import AddDecayedWeightsState as AddDecayedWeightsState
 from optaxwd.transforms import ConstrainNormsState as ConstrainNormsState
 from optaxwd.transforms import FreezeState as FreezeState
@@ -120,13 +130,17 @@ __all__ = [
     "AddDecayedWeightsState",
     "AuditError",
     "AuditReport",
+    "CSVWriter",
     "CompressedState",
     "ConstrainNormsState",
+    "DecayMonitor",
     "DecayRules",
+    "DecayWarning",
     "Finding",
     "FreezeState",
     "InitialNorm",
     "InitialParameters",
+    "JSONLinesWriter",
     "LeafReport",
     "OptimizerInfo",
     "Penalty",
@@ -134,6 +148,7 @@ __all__ = [
     "Policy",
     "PrecisionState",
     "ProjectUpdatesState",
+    "RecordDecayState",
     "RotateNeuronsState",
     "RoundUpdatesState",
     "ScaleByAmosState",
@@ -144,6 +159,7 @@ __all__ = [
     "StableWeightDecayState",
     "StepOnHyperballState",
     "TargetNorm",
+    "TensorBoardWriter",
     "adafactorw",
     "adam_l2",
     "adamc",
@@ -175,6 +191,7 @@ __all__ = [
     "equilibrium_rms",
     "equilibrium_rotation",
     "float32_parameters",
+    "format_telemetry",
     "freeze",
     "half_life",
     "huber",
@@ -189,6 +206,9 @@ __all__ = [
     "p_norm",
     "predicted_rms",
     "project_updates",
+    "read_json_lines",
+    "read_telemetry",
+    "record_decay",
     "rmsprop_l2",
     "rmspropw",
     "rotate_neurons",

@@ -9,7 +9,7 @@ import pytest
 PACKAGE = pathlib.Path(__file__).parent.parent / "optaxwd"
 
 LAYERS = [
-    {"_typing", "_checks", "_tables"},
+    {"_typing", "_checks", "_tables", "_leave_out"},
     {"numerics"},
     {"tree"},
     {"rules", "schedules"},

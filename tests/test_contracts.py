@@ -110,6 +110,12 @@ CONTRACTS = {
         lambda weight_decay: optaxwd.project_updates(ADAM, weight_decay),
         "weight_decay",
     ),
+    "record_decay": Contract(
+        lambda weight_decay: optaxwd.record_decay(
+            optaxwd.adamw(0.1, weight_decay=weight_decay)
+        ),
+        "weight_decay",
+    ),
     "rmsprop_l2": Contract(optaxwd.rmsprop_l2, "weight_decay", positional=(0.1,)),
     "rmspropw": Contract(optaxwd.rmspropw, "weight_decay", positional=(0.1,)),
     # Constant neurons, as these tests have, turn only with their mean, and not by what
@@ -210,6 +216,7 @@ NOT_TRANSFORMATIONS = {
     "normalized_weight_decay",
     "p_norm",
     "predicted_rms",
+    "read_telemetry",
     "scale_weight_decay",
     "tied_weight_decay_schedule",
     "timescale",

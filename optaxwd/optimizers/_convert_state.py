@@ -139,8 +139,20 @@ def _convert_counter(source: Any, target: Any, count: Any) -> Any:
     # Each stage has a buffer of its own, so that the state may be donated.
     own = jnp.array(own, jnp.int32)
     if isinstance(target, AddDecayedWeightsState):
-        return AddDecayedWeightsState(own, _anchor(source))
+        now = _current(source, target, "current_weight_decay")
+        return AddDecayedWeightsState(own, _anchor(source), now)
+    if isinstance(target, ScaleByLearningRateState):
+        now = _current(source, target, "current_learning_rate")
+        return ScaleByLearningRateState(own, now)
     return type(target)(own)
+
+
+def _current(source: Any, target: Any, name: str) -> Any:
+    """Return what the source used last, or what the target says, until it updates."""
+    value = getattr(source, name, getattr(target, name))
+    if isinstance(value, jax.ShapeDtypeStruct):
+        return jnp.zeros(value.shape, value.dtype)
+    return jnp.array(value)
 
 
 def _anchor(stage: Any) -> Any:

@@ -1,9 +1,11 @@
 """A planned run as a picture."""
 
+import math
 from typing import Any
 
 import numpy as np
 
+from optaxwd.plots._style import draw_grid, new_figure
 from optaxwd.schedules import Plan
 
 # More points than a page has dots are thinned out.
@@ -29,16 +31,15 @@ def plot_plan(plan: Plan) -> Any:
       >>> [axes.get_ylabel() for axes in figure.axes]
       ['learning rate η', 'decay per step R', 'left of a weight']
     """
-    from matplotlib.figure import Figure
-
     rates = plan.rates
     shown = np.unique(np.linspace(0, plan.steps - 1, _POINTS).astype(int))
     left = np.exp(np.cumsum(np.log1p(-np.append(0.0, rates.rate))))
-    figure = Figure(figsize=(7, 7), layout="constrained")
+    figure = new_figure(7, 7)
     upper, middle, lower = figure.subplots(3, 1, sharex=True)
-    upper.plot(shown, rates.learning_rate[shown], color="black")
+    marker = "o" if plan.steps == 1 else ""
+    upper.plot(shown, rates.learning_rate[shown], color="black", marker=marker)
     upper.set_ylabel("learning rate η")
-    middle.plot(shown, rates.rate[shown], color="black")
+    middle.plot(shown, rates.rate[shown], color="black", marker=marker)
     middle.set_ylabel("decay per step R")
     _mark_rounding(middle, plan)
     _mark_weight_decay(middle, plan, shown)
@@ -46,14 +47,15 @@ def plot_plan(plan: Plan) -> Any:
     lower.plot(ends, left[ends], color="black")
     _mark_half_lives(lower, left)
     lower.set(ylim=(0, 1.05), ylabel="left of a weight", xlabel="step")
+    half_life = f"{plan.half_life:,.0f}" if math.isfinite(plan.half_life) else "∞"
     upper.set_title(
         f"coupling {plan.coupling}, λ up to {rates.weight_decay.max():.4g}, half-life "
-        f"{plan.half_life:,.0f} steps at the peak, {plan.remaining:.3g} left",
+        f"{half_life} steps at the peak, {plan.remaining:.3g} left",
         fontsize="medium",
     )
     for axes in (upper, middle, lower):
         axes.set_ylim(bottom=0)
-        axes.grid(alpha=0.3)
+        draw_grid(axes)
     return figure
 
 
@@ -84,5 +86,12 @@ def _mark_half_lives(axes: Any, left: np.ndarray) -> None:
             return
         step = int(np.argmax(left <= level))
         axes.plot([step], [level], color="black", marker="o", markersize=4)
-        text = f"{level:.0%} after {step:,} steps"
-        axes.annotate(text, (step, level), xytext=(5, 3), textcoords="offset points")
+        late = step > 0.6 * len(left)
+        axes.annotate(
+            f"{level:.0%} after {step:,} steps",
+            (step, level),
+            xytext=(-5, -3) if late else (5, 3),
+            textcoords="offset points",
+            ha="right" if late else "left",
+            va="top" if late else "bottom",
+        )

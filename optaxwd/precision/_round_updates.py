@@ -2,10 +2,12 @@
 
 from typing import Any, Literal
 
+import jax
 import optax
 
 from optaxwd._checks import check_choice, check_params
-from optaxwd.precision._rounder import Rounder
+from optaxwd._leave_out import ROUNDING, leaves_out
+from optaxwd.precision._rounder import Rounder, widen_narrow
 
 _NAME = "round_updates"
 _MODES = ("stochastic", "compensated", "split")
@@ -107,9 +109,10 @@ def round_updates(
         params: optax.Params | None = None,
         **extra_args: Any,
     ) -> tuple[optax.Updates, Any]:
-        del extra_args
         theta = check_params(params, _NAME)
         rounder.check_dtypes(theta, state)
+        if leaves_out(extra_args, ROUNDING):
+            return jax.tree.map(widen_narrow, updates), state
         return rounder.step(updates, theta, state)
 
     return optax.GradientTransformationExtraArgs(rounder.init, update)

@@ -7,6 +7,7 @@ import optax
 
 from optaxwd import tree
 from optaxwd._checks import check_params, check_transformation
+from optaxwd._leave_out import ROUNDING, leaves_out
 from optaxwd.precision._compress import compress_state
 from optaxwd.precision._policy import Precision, as_policy
 from optaxwd.precision._rounder import (
@@ -157,6 +158,8 @@ def apply_precision(
             rounder.complete(theta, state.rounding),
             **extra_args,
         )
+        if leaves_out(extra_args, ROUNDING):
+            return steps, PrecisionState(inner_state, state.rounding)
         updates, rounding = rounder.step(steps, theta, state.rounding)
         return updates, PrecisionState(inner_state, rounding)
 

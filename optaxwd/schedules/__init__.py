@@ -40,13 +40,16 @@ from optaxwd.schedules._timescales import timescale as timescale
 from optaxwd.schedules._timescales import (
     weight_decay_from_timescale as weight_decay_from_timescale,
 )
+from optaxwd.schedules._walks import Walk as Walk
 from optaxwd.schedules._walks import rotation_per_root_rate as rotation_per_root_rate
+from optaxwd.schedules._walks import walk_of as walk_of
 
 __all__ = [
     "POWERS",
     "Equivalent",
     "Plan",
     "ScalingComparison",
+    "Walk",
     "compare_scaling_rules",
     "convert_weight_decay",
     "cosine_weight_decay_schedule",
@@ -63,6 +66,7 @@ __all__ = [
     "scale_weight_decay",
     "tied_weight_decay_schedule",
     "timescale",
+    "walk_of",
     "warmup_compensated_schedule",
     "warmup_compensated_weight_decay",
     "weight_decay_from_timescale",

@@ -15,6 +15,7 @@ from optaxwd._checks import (
     check_scalar_or_schedule,
     one_mask,
 )
+from optaxwd._leave_out import DECAY, leaves_out
 from optaxwd._typing import Mask, Scalar, ScalarOrSchedule
 from optaxwd.numerics import widen
 from optaxwd.rules import check_mask, resolve_decays
@@ -22,7 +23,7 @@ from optaxwd.transforms._axes import LeafAxes, check_axes, existing_axes
 from optaxwd.transforms._dtypes import cast_like, promote
 from optaxwd.transforms._moments import bias_correction, running_mean
 from optaxwd.transforms._norms import square_norm
-from optaxwd.transforms._rates import rates_at, value_at
+from optaxwd.transforms._rates import current, rates_at, value_at
 from optaxwd.transforms._scales import ExpectedScale, check_scales, scales_of
 from optaxwd.tree import map_to_trees
 
@@ -39,11 +40,14 @@ class ScaleByAmosState(NamedTuple):
       amos_v: running mean of the mean squared gradient; shape ``()``, or that of the
         leaf with 1 for the reduced axes; dtype float32 or wider.
       amos_b: how far learning rate and decay have come down; shape and dtype likewise.
+      current_learning_rate: η of the last update, and of the first before it; shape
+        ``()``, dtype float32.
     """
 
     amos_count: jax.typing.ArrayLike
     amos_v: Any
     amos_b: Any
+    current_learning_rate: jax.typing.ArrayLike = 0.0
 
 
 def scale_by_amos(
@@ -189,7 +193,9 @@ def amos_stage(
             axes = existing_axes(reduced_axes, params, "reduced_axes", owner)
             v = jax.tree.map(_initial, params, axes)
         b = jax.tree.map(jnp.zeros_like, v)
-        return ScaleByAmosState(jnp.zeros([], jnp.int32), v, b)
+        count = jnp.zeros([], jnp.int32)
+        now = current(learning_rate, count, "learning_rate", owner)
+        return ScaleByAmosState(count, v, b, now)
 
     def update(
         updates: optax.Updates,
@@ -197,8 +203,8 @@ def amos_stage(
         params: optax.Params | None = None,
         **extra_args: Any,
     ) -> tuple[optax.Updates, Any]:
-        del extra_args
         theta = check_params(params, owner)
+        decaying = not leaves_out(extra_args, DECAY)
         rate_of = rates_at(extra_l2, 1.0, state.amos_count, owner)
         xi = value_at(learning_rate, state.amos_count, "learning_rate", owner)
         count = optax.safe_increment(state.amos_count)
@@ -207,7 +213,8 @@ def amos_stage(
         def leaf(g: Any, p: Any, decay: Any, scale: Any, axes: Any, v: Any, b: Any):
             if g is None or not tree.is_inexact(p):
                 return g, v, b
-            return _step(g, p, decay.multiplier, rate_of(decay), scale, axes, v, b, now)
+            multiplier = decay.multiplier if decaying else 0.0
+            return _step(g, p, multiplier, rate_of(decay), scale, axes, v, b, now)
 
         steps, v, b = map_to_trees(
             leaf,
@@ -221,7 +228,8 @@ def amos_stage(
             state.amos_b,
             is_leaf=lambda x: x is None,
         )
-        return steps, ScaleByAmosState(count, v, b)
+        rate = current(learning_rate, state.amos_count, "learning_rate", owner)
+        return steps, ScaleByAmosState(count, v, b, rate)
 
     return optax.GradientTransformationExtraArgs(init, update)
 

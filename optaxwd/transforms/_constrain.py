@@ -14,6 +14,7 @@ from optaxwd._checks import (
     check_scalar_or_schedule,
     one_mask,
 )
+from optaxwd._leave_out import DECAY, leaves_out
 from optaxwd._typing import Mask, Scalar, ScalarOrSchedule
 from optaxwd.numerics import widen
 from optaxwd.rules import LeafDecay, check_mask, resolve_decays
@@ -208,7 +209,6 @@ def constraint_stage(
         params: optax.Params | None = None,
         **extra_args: Any,
     ) -> tuple[optax.Updates, Any]:
-        del extra_args
         theta = check_params(params, owner)
         decays = resolve_decays(mask, theta, owner=owner, check=False)
         _check_rules(decays, owner)
@@ -239,6 +239,8 @@ def constraint_stage(
             *state[1 : 1 + scalars],
             is_leaf=lambda x: x is None,
         )
+        if leaves_out(extra_args, DECAY):
+            new_updates = updates
         return new_updates, ConstrainNormsState(count, *kept)
 
     return optax.GradientTransformationExtraArgs(init, update)

@@ -13,12 +13,13 @@ from optaxwd._checks import (
     check_scalar_or_schedule,
     one_mask,
 )
+from optaxwd._leave_out import DECAY, leaves_out
 from optaxwd._typing import Form, Mask, ScalarOrSchedule
 from optaxwd.rules import check_mask, resolve_decays
 from optaxwd.transforms._anchoring import Anchors
 from optaxwd.transforms._engine import add_decay_to_tree
 from optaxwd.transforms._penalties import Penalty, get_penalty
-from optaxwd.transforms._rates import rates_at
+from optaxwd.transforms._rates import current, rates_at
 
 _NAME = "add_decayed_weights"
 
@@ -35,10 +36,13 @@ class AddDecayedWeightsState(NamedTuple):
         ``anchor="init"`` their initial values, with their shapes and dtypes unless
         another dtype is asked for; with an :class:`InitialNorm` their initial norms,
         shape ``()``, dtype float32 or wider; otherwise ``None``, which holds no memory.
+      current_weight_decay: λ of the last update, without those that rules give, and of
+        the first before it; shape ``()``, dtype float32.
     """
 
     decay_count: jax.typing.ArrayLike
     anchor: Any = None
+    current_weight_decay: jax.typing.ArrayLike = 0.0
 
 
 def add_decayed_weights(
@@ -195,11 +199,12 @@ def decay_stage(
 
     def init(params: optax.Params) -> AddDecayedWeightsState:
         count = jnp.zeros([], jnp.int32)
+        now = current(weight_decay, count, "weight_decay", owner)
         if not jax.tree.leaves(params):
-            return AddDecayedWeightsState(count, anchors.without_leaves(params))
+            return AddDecayedWeightsState(count, anchors.without_leaves(params), now)
         decays = resolve_decays(mask, params, owner=owner)
         resolve_decays(factor_mask, params, owner=f"{owner}: corrected_mask")
-        return AddDecayedWeightsState(count, anchors.init(params, decays))
+        return AddDecayedWeightsState(count, anchors.init(params, decays), now)
 
     def update(
         updates: optax.Updates,
@@ -210,8 +215,11 @@ def decay_stage(
         anchor: optax.Params | None = None,
         **extra_args: Any,
     ) -> tuple[optax.Updates, Any]:
-        del extra_args
         theta, count = check_params(params, owner), state.decay_count
+        now = current(weight_decay, count, "weight_decay", owner)
+        after = AddDecayedWeightsState(optax.safe_increment(count), state.anchor, now)
+        if leaves_out(extra_args, DECAY):
+            return updates, after
         decays = resolve_decays(mask, theta, owner=owner, check=False)
         rates = jax.tree.map(rates_at(weight_decay, factor, count, owner), decays)
         if factor_mask is not None:
@@ -239,8 +247,7 @@ def decay_stage(
             cautious=cautious,
             after_learning_rate=after_learning_rate,
         )
-        count = optax.safe_increment(count)
-        return updates, AddDecayedWeightsState(count, state.anchor)
+        return updates, after
 
     return optax.GradientTransformationExtraArgs(init, update)
 

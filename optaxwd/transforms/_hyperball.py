@@ -15,7 +15,7 @@ from optaxwd.rules import LeafDecay, check_mask, matrices_only, resolve_decays
 from optaxwd.transforms._channels import layers_of
 from optaxwd.transforms._dtypes import promote
 from optaxwd.transforms._norms import nonzero, norm
-from optaxwd.transforms._rates import value_at
+from optaxwd.transforms._rates import current, value_at
 
 _NAME = "step_on_hyperball"
 
@@ -28,10 +28,13 @@ class StepOnHyperballState(NamedTuple):
       radius: a tree like the parameters of their initial norms; shape ``()``, or that
         of the stacked axes; dtype float32, or float64 for such parameters.
         ``optax.MaskedNode`` where a parameter is on no ball.
+      current_learning_rate: η of the last update, and of the first before it; shape
+        ``()``, dtype float32.
     """
 
     learning_rate_count: jax.typing.ArrayLike
     radius: Any
+    current_learning_rate: jax.typing.ArrayLike = 0.0
 
 
 def step_on_hyperball(
@@ -144,7 +147,9 @@ def hyperball_stage(
                 return jnp.squeeze(norm(widen(param), axes), axes)
 
             radius = jax.tree.map(radius_of, params, decays, layers_by_leaf(params))
-        return StepOnHyperballState(jnp.zeros([], jnp.int32), radius)
+        count = jnp.zeros([], jnp.int32)
+        now = current(learning_rate, count, "learning_rate", owner)
+        return StepOnHyperballState(count, radius, now)
 
     def update(
         updates: optax.Updates,
@@ -170,8 +175,9 @@ def hyperball_stage(
         steps = jax.tree.map(
             leaf, updates, theta, state.radius, is_leaf=lambda x: x is None
         )
+        now = current(learning_rate, count, "learning_rate", owner)
         count = optax.safe_increment(count)
-        return steps, StepOnHyperballState(count, state.radius)
+        return steps, StepOnHyperballState(count, state.radius, now)
 
     return optax.GradientTransformationExtraArgs(init, update)
 

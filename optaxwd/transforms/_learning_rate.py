@@ -8,6 +8,9 @@ import optax
 
 from optaxwd._checks import check_scalar_or_schedule
 from optaxwd._typing import ScalarOrSchedule
+from optaxwd.transforms._rates import current
+
+_NAME = "scale_by_learning_rate"
 
 
 class ScaleByLearningRateState(NamedTuple):
@@ -15,9 +18,12 @@ class ScaleByLearningRateState(NamedTuple):
 
     Attributes:
       learning_rate_count: number of updates seen so far; shape ``()``, dtype int32.
+      current_learning_rate: η of the last update, and of the first before it; shape
+        ``()``, dtype float32.
     """
 
     learning_rate_count: jax.typing.ArrayLike
+    current_learning_rate: jax.typing.ArrayLike = 0.0
 
 
 def scale_by_learning_rate(
@@ -27,7 +33,7 @@ def scale_by_learning_rate(
 
     The numbers are those of :func:`optax.scale_by_learning_rate`. The state is not:
     Optax's is empty for a number and holds a count for a schedule, so that going from
-    one to the other breaks a checkpoint. This one always holds the count.
+    one to the other breaks a checkpoint. This one always holds the count and the rate.
 
     Args:
       learning_rate: :math:`\eta_t \ge 0`, a number, a scalar array or a schedule of
@@ -57,12 +63,14 @@ def scale_by_learning_rate(
       Robbins and Monro, `A Stochastic Approximation Method
       <https://doi.org/10.1214/aoms/1177729586>`_, 1951.
     """
-    check_scalar_or_schedule(learning_rate, "learning_rate", "scale_by_learning_rate")
+    check_scalar_or_schedule(learning_rate, "learning_rate", _NAME)
     sign = -1 if flip_sign else 1
 
     def init(params: optax.Params) -> ScaleByLearningRateState:
         del params
-        return ScaleByLearningRateState(jnp.zeros([], jnp.int32))
+        count = jnp.zeros([], jnp.int32)
+        now = current(learning_rate, count, "learning_rate", _NAME)
+        return ScaleByLearningRateState(count, now)
 
     def update(
         updates: optax.Updates,
@@ -71,6 +79,7 @@ def scale_by_learning_rate(
         **extra_args: Any,
     ) -> tuple[optax.Updates, Any]:
         del params, extra_args
+        now = current(learning_rate, state.learning_rate_count, "learning_rate", _NAME)
         if callable(learning_rate):
             step_size = sign * learning_rate(state.learning_rate_count)
             updates = jax.tree.map(
@@ -80,6 +89,6 @@ def scale_by_learning_rate(
             step_size = sign * learning_rate
             updates = jax.tree.map(lambda u: step_size * u, updates)
         count = optax.safe_increment(state.learning_rate_count)
-        return updates, ScaleByLearningRateState(count)
+        return updates, ScaleByLearningRateState(count, now)
 
     return optax.GradientTransformationExtraArgs(init, update)

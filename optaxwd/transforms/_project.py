@@ -18,6 +18,7 @@ from optaxwd._checks import (
     is_static_number,
     one_mask,
 )
+from optaxwd._leave_out import DECAY, leaves_out
 from optaxwd._typing import Mask, Scalar, ScalarOrSchedule
 from optaxwd.numerics import widen
 from optaxwd.rules import LeafDecay, check_mask, resolve_decays
@@ -25,7 +26,7 @@ from optaxwd.transforms._channels import Views, entries, views_of
 from optaxwd.transforms._dtypes import promote
 from optaxwd.transforms._engine import add_decay
 from optaxwd.transforms._norms import dot, nonzero, norm, square_norm
-from optaxwd.transforms._rates import rates_at
+from optaxwd.transforms._rates import current, rates_at
 
 _NAME = "project_updates"
 
@@ -39,10 +40,13 @@ class ProjectUpdatesState(NamedTuple):
     Attributes:
       decay_count: number of updates seen so far; shape ``()``, dtype int32.
       inner_state: the preconditioner's state, with its own shapes and dtypes.
+      current_weight_decay: λ of the last update, without those that rules give, and of
+        the first before it; shape ``()``, dtype float32.
     """
 
     decay_count: jax.typing.ArrayLike
     inner_state: Any
+    current_weight_decay: jax.typing.ArrayLike = 0.0
 
 
 def project_updates(
@@ -125,7 +129,7 @@ def project_updates(
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`. Updates keep structure and
-      shapes; narrower ones take the dtypes of the parameters. State: 4 bytes and that
+      shapes; narrower ones take the dtypes of the parameters. State: 8 bytes and that
       of ``preconditioner``, nothing per parameter.
 
     Raises:
@@ -198,7 +202,9 @@ def project_stage(
     def init(params: optax.Params) -> ProjectUpdatesState:
         if jax.tree.leaves(params):
             views_by_leaf(params, resolve_decays(mask, params, owner=owner))
-        return ProjectUpdatesState(jnp.zeros([], jnp.int32), inner.init(params))
+        count = jnp.zeros([], jnp.int32)
+        now = current(weight_decay, count, "weight_decay", owner)
+        return ProjectUpdatesState(count, inner.init(params), now)
 
     def update(
         updates: optax.Updates,
@@ -210,7 +216,9 @@ def project_stage(
         directions, inner_state = inner.update(
             updates, state.inner_state, params, **extra_args
         )
+        now = current(weight_decay, state.decay_count, "weight_decay", owner)
         rate_of = rates_at(weight_decay, factor, state.decay_count, owner)
+        decaying = not leaves_out(extra_args, DECAY)
         decays = resolve_decays(mask, theta, owner=owner, check=False)
 
         def leaf(
@@ -223,7 +231,7 @@ def project_stage(
             if views is not None:
                 new, projected = _project(new, widen(grad), widen(param), views, delta)
                 ratio = jnp.where(projected, weight_decay_ratio, 1.0)
-            rate = rate_of(decay)
+            rate = rate_of(decay) if decaying else 0.0
             new = add_decay(
                 new,
                 widen(param),
@@ -245,7 +253,7 @@ def project_stage(
             is_leaf=lambda x: x is None,
         )
         count = optax.safe_increment(state.decay_count)
-        return directions, ProjectUpdatesState(count, inner_state)
+        return directions, ProjectUpdatesState(count, inner_state, now)
 
     return optax.GradientTransformationExtraArgs(init, update)
 

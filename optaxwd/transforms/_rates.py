@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import optax
 
 from optaxwd._checks import check_scalar, is_static_number
 from optaxwd._typing import Scalar, ScalarOrSchedule
@@ -20,6 +22,16 @@ def value_at(
     if is_static_number(value) or jnp.ndim(value):
         check_scalar(value, f"{name} (from its schedule)", owner)
     return value
+
+
+def current(
+    scalar_or_schedule: ScalarOrSchedule, count: Any, name: str, owner: str
+) -> jax.Array:
+    """Return the value at ``count`` in float32, as states keep it to be read."""
+    value = jnp.asarray(value_at(scalar_or_schedule, count, name, owner), jnp.float32)
+    # XLA would copy a constant, or a count that is needed after it was advanced; it
+    # does not know that the next count is never negative.
+    return jnp.where(optax.safe_increment(count) < 0, jnp.float32(0), value)
 
 
 def rates_at(

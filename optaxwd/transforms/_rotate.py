@@ -46,11 +46,14 @@ class RotateNeuronsState(NamedTuple):
         leaf's shape with axes of length 1 within a neuron, dtype float32 or wider.
       mean_square: running mean of the squared norm of what turns each neuron; shape
         and dtype likewise.
+      current_learning_rate: η of the last update, and of the first before it; shape
+        ``()``, dtype float32.
     """
 
     rotation_count: jax.typing.ArrayLike
     initial_norm: Any
     mean_square: Any
+    current_learning_rate: jax.typing.ArrayLike = 0.0
 
 
 class Turning(NamedTuple):
@@ -213,7 +216,8 @@ def rotation_stage(
                 axes_by_leaf(params, decays),
             )
         squares = jax.tree.map(jnp.zeros_like, norms)
-        return RotateNeuronsState(jnp.zeros([], jnp.int32), norms, squares)
+        count, rate = to_step.init(params)
+        return RotateNeuronsState(count, norms, squares, rate)
 
     def update(
         updates: optax.Updates,
@@ -225,6 +229,9 @@ def rotation_stage(
         theta = check_params(params, owner)
         decays = resolve_decays(mask, theta, owner=owner, check=False)
         turning_of = turning_at(state.rotation_count)
+        scaled, after = to_step.update(
+            updates, ScaleByLearningRateState(state.rotation_count)
+        )
         count = optax.safe_increment(state.rotation_count)
         now = _Now(center, norm_decay, bias_correction(norm_decay, count), eps)
 
@@ -243,7 +250,7 @@ def rotation_stage(
             leaf,
             2,
             updates,
-            to_step.update(updates, ScaleByLearningRateState(state.rotation_count))[0],
+            scaled,
             theta,
             decays,
             axes_by_leaf(theta, decays, check=False),
@@ -251,7 +258,9 @@ def rotation_stage(
             state.mean_square,
             is_leaf=lambda x: x is None,
         )
-        return steps, RotateNeuronsState(count, state.initial_norm, squares)
+        return steps, RotateNeuronsState(
+            count, state.initial_norm, squares, after.current_learning_rate
+        )
 
     return optax.GradientTransformationExtraArgs(init, update)
 

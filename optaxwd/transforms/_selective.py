@@ -15,6 +15,7 @@ from optaxwd._checks import (
     is_static_number,
     one_mask,
 )
+from optaxwd._leave_out import DECAY, leaves_out
 from optaxwd._typing import Mask, Scalar, ScalarOrSchedule
 from optaxwd.numerics import widen
 from optaxwd.rules import LeafDecay, check_mask, resolve_decays
@@ -22,7 +23,7 @@ from optaxwd.transforms._after_step import after_step, step_to
 from optaxwd.transforms._anchoring import Anchors
 from optaxwd.transforms._channels import layers_of
 from optaxwd.transforms._norms import dot, nonzero, norm
-from optaxwd.transforms._rates import rates_at
+from optaxwd.transforms._rates import current, rates_at
 
 _NAME = "with_selective_projection_decay"
 
@@ -35,11 +36,14 @@ class SelectiveProjectionDecayState(NamedTuple):
       inner_state: the optimizer's state, with its own shapes and dtypes.
       anchor: what anchors keep, with ``optax.MaskedNode`` for parameters that do not
         decay: shapes and dtypes as in :class:`AddDecayedWeightsState`.
+      current_weight_decay: λ of the last update, without those that rules give, and of
+        the first before it; shape ``()``, dtype float32.
     """
 
     decay_count: jax.typing.ArrayLike
     inner_state: Any
     anchor: Any = None
+    current_weight_decay: jax.typing.ArrayLike = 0.0
 
 
 def with_selective_projection_decay(
@@ -98,7 +102,7 @@ def with_selective_projection_decay(
     Returns:
       A :class:`optax.GradientTransformationExtraArgs`. Updates keep structure and
       shapes; narrower ones take the dtypes of the parameters.
-      State: that of ``optimizer``, 4 bytes, and with ``anchor="init"``
+      State: that of ``optimizer``, 8 bytes, and with ``anchor="init"``
       one value per parameter that decays.
 
     Raises:
@@ -165,7 +169,8 @@ def selective_stage(
             kept = anchors.init(params, resolve_decays(mask, params, owner=owner))
             layers_by_leaf(params)
         count = jnp.zeros([], jnp.int32)
-        return SelectiveProjectionDecayState(count, inner.init(params), kept)
+        now = current(weight_decay, count, "weight_decay", owner)
+        return SelectiveProjectionDecayState(count, inner.init(params), kept, now)
 
     def update(
         updates: optax.Updates,
@@ -180,6 +185,12 @@ def selective_stage(
             updates, state.inner_state, theta, **extra_args
         )
         count = state.decay_count
+        now = current(weight_decay, count, "weight_decay", owner)
+        after = SelectiveProjectionDecayState(
+            optax.safe_increment(count), inner_state, state.anchor, now
+        )
+        if leaves_out(extra_args, DECAY):
+            return steps, after
         rate_of = rates_at(weight_decay, 1.0, count, owner)
         decays = resolve_decays(mask, theta, owner=owner, check=False)
 
@@ -204,8 +215,7 @@ def selective_stage(
             anchors.at(state.anchor, theta, decays, count, anchor),
             is_leaf=lambda x: x is None,
         )
-        count = optax.safe_increment(count)
-        return steps, SelectiveProjectionDecayState(count, inner_state, state.anchor)
+        return steps, after
 
     return optax.GradientTransformationExtraArgs(init, update)
 

@@ -15,12 +15,13 @@ from optaxwd._checks import (
     is_static_number,
     one_mask,
 )
+from optaxwd._leave_out import DECAY, leaves_out
 from optaxwd._typing import Mask, Scalar, ScalarOrSchedule
 from optaxwd.rules import check_mask, resolve_decays
 from optaxwd.transforms._dtypes import keep_dtypes, promote
 from optaxwd.transforms._engine import add_decay_to_tree
 from optaxwd.transforms._moments import bias_correction
-from optaxwd.transforms._rates import rates_at
+from optaxwd.transforms._rates import current, rates_at
 from optaxwd.transforms._second_moments import (
     corrects_bias,
     find_second_moments,
@@ -39,11 +40,14 @@ class StableWeightDecayState(NamedTuple):
       probe_state: the preconditioner's state for one number whose gradient is always
         1; shapes ``()``, dtype float32, or float64 if second moments are. ``None``
         where ``b2`` was given, or the preconditioner corrects no bias.
+      current_weight_decay: λ of the last update, without those that rules give, and of
+        the first before it; shape ``()``, dtype float32.
     """
 
     decay_count: jax.typing.ArrayLike
     inner_state: Any
     probe_state: Any = None
+    current_weight_decay: jax.typing.ArrayLike = 0.0
 
 
 def with_stable_weight_decay(
@@ -111,7 +115,7 @@ def with_stable_weight_decay(
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs` in place of the preconditioner.
-      Updates keep the dtypes that it gives them. State: 4 bytes besides the
+      Updates keep the dtypes that it gives them. State: 8 bytes besides the
       preconditioner's, and where ``b2`` is measured one number for each of its fields
       (12 bytes for Adam).
 
@@ -184,7 +188,9 @@ def stable_decay_stage(
         if b2 is None and corrects_bias(moments):
             _check_outermost(moments, state, owner)
             probe_state = inner.init(jnp.zeros_like(mean_second_moment(moments)))
-        return StableWeightDecayState(jnp.zeros([], jnp.int32), state, probe_state)
+        count = jnp.zeros([], jnp.int32)
+        now = current(weight_decay, count, "weight_decay", owner)
+        return StableWeightDecayState(count, state, probe_state, now)
 
     def update(
         updates: optax.Updates,
@@ -203,6 +209,11 @@ def stable_decay_stage(
             mean = mean / probe_state.nu
         elif b2 is not None and corrects_bias(moments):
             mean = mean / bias_correction(b2, moments.count)
+        now = current(weight_decay, state.decay_count, "weight_decay", owner)
+        count = optax.safe_increment(state.decay_count)
+        after = StableWeightDecayState(count, inner_state, probe_state, now)
+        if leaves_out(extra_args, DECAY):
+            return directions, after
         rate_of = rates_at(weight_decay, factor, state.decay_count, owner)
         decays = resolve_decays(mask, theta, owner=owner, check=False)
         decayed = add_decay_to_tree(
@@ -221,8 +232,7 @@ def stable_decay_stage(
             theta,
             is_leaf=lambda x: x is None,
         )
-        count = optax.safe_increment(state.decay_count)
-        return decayed, StableWeightDecayState(count, inner_state, probe_state)
+        return decayed, after
 
     return optax.GradientTransformationExtraArgs(init, update)
 

@@ -50,3 +50,19 @@ def test_long_runs_are_thinned_and_saved(tmp_path):
     for kind in ("png", "svg"):
         figure.savefig(tmp_path / f"plan.{kind}")
         assert (tmp_path / f"plan.{kind}").stat().st_size > 5000
+
+
+def test_a_half_life_late_in_the_run_is_named_to_its_left(check_drawn):
+    figure = plot_plan(optaxwd.describe(0.1, 0.1, 70))
+    (text,) = figure.axes[2].texts
+    assert text.get_text() == "50% after 69 steps" and text.get_ha() == "right"
+    check_drawn(figure)
+
+
+def test_no_decay_and_a_single_step_are_seen():
+    assert (
+        "half-life ∞ steps"
+        in plot_plan(optaxwd.describe(0.1, 0, 9)).axes[0].get_title()
+    )
+    (line,) = plot_plan(optaxwd.describe(0.1, 0.1, 1)).axes[0].lines
+    assert line.get_marker() == "o"

@@ -226,7 +226,7 @@ def test_a_schedule_counts_from_zero():
 )
 def test_one_state_structure_for_all(rate, mask):
     params = {"w": jnp.ones(2)}
-    expected = optaxwd.add_decayed_weights(0.1).init(params)
+    expected = optaxwd.add_decayed_weights(0.5).init(params)
     state = optaxwd.add_decayed_weights(rate, mask).init(params)
     assert_identical(state, expected)
 

@@ -68,7 +68,8 @@ def test_matrices_by_default():
     assert state.radius["b"] == state.radius["s"] == state.radius["n"]
     assert state.radius["b"] == optax.MaskedNode()
     assert float(state.radius["w"]) == pytest.approx(2**0.5)
-    assert sum(x.nbytes for x in jax.tree.leaves(state)) == 4 + 4
+    # The radius of one matrix, the count and the learning rate.
+    assert sum(x.nbytes for x in jax.tree.leaves(state)) == 4 + 4 + 4
 
 
 @pytest.mark.parametrize("name", ["step_on_hyperball", "adamh", "muonh"])

@@ -191,7 +191,7 @@ def test_leaves_that_do_not_turn_are_scaled(learning_rate):
     scale = optaxwd.scale_by_learning_rate(learning_rate)
     assert_identical(apply(tx, updates, params), apply(scale, updates, params))
     state = tx.init(params)
-    assert len(jax.tree.leaves(state)) == 1  # the count
+    assert len(jax.tree.leaves(state)) == 2  # the count and the learning rate
 
 
 @pytest.mark.parametrize("zero", [0, jnp.float32(0), lambda count: 0.0 * count])
@@ -249,7 +249,8 @@ def test_updates_of_none_and_leaves_that_are_not_parameters():
 def test_state_is_two_numbers_per_neuron():
     state = optaxwd.rotate_neurons(0.1, 0.5).init(jnp.ones((7, 5), jnp.bfloat16))
     sizes = [(x.shape, x.dtype.name) for x in jax.tree.leaves(state)]
-    assert sizes == [((), "int32"), ((1, 5), "float32"), ((1, 5), "float32")]
+    per_neuron = [((1, 5), "float32"), ((1, 5), "float32")]
+    assert sizes == [((), "int32"), *per_neuron, ((), "float32")]
 
 
 @pytest.mark.parametrize(

@@ -202,7 +202,8 @@ def test_the_state_keeps_only_what_decays():
     state = tx.init(params)
     assert state.anchor["w"].dtype == jnp.bfloat16
     assert state.anchor["b"] == state.anchor["count"] == optax.MaskedNode()
-    assert sum(x.nbytes for x in jax.tree.leaves(state)) == 4 + 8 * 2
+    # Besides the anchor the count and λ.
+    assert sum(x.nbytes for x in jax.tree.leaves(state)) == 4 + 4 + 8 * 2
     assert decayed(by).init(params).anchor["w"] is not params["w"]
     assert decayed(by, anchor=None).init(params).anchor is None
 

@@ -1,0 +1,86 @@
+"""The learning rate and λ that a state says were used last."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+
+from optaxwd.tree import Path
+
+# By hyper-parameter: the field of a recorder, and that of a stage of this library.
+_FIELDS = {
+    "learning_rate": ("recorded_learning_rate", "current_learning_rate"),
+    "weight_decay": ("recorded_weight_decay", "current_weight_decay"),
+}
+# Trees like the parameters or like another state, where nothing new is to be found.
+_CLOSED = ("baseline_state", "measures", "recorded_groups", "mu", "nu", "anchor")
+
+
+class Node(NamedTuple):
+    """A part of a state, and where it stands.
+
+    Attributes:
+      path: keys and field names from the root.
+      fields: what it holds, by name.
+    """
+
+    path: Path
+    fields: Mapping[str, Any]
+
+
+def nodes(state: Any, path: Path = ()) -> Iterator[Node]:
+    """Yield every part of a state that has names for its fields, outer ones first."""
+    fields = _fields(state)
+    if fields is None:
+        children = _children(state)
+        for key, child in children:
+            yield from nodes(child, (*path, key))
+        return
+    yield Node(path, fields)
+    for name, child in fields.items():
+        if name not in _CLOSED:
+            yield from nodes(child, (*path, name))
+
+
+def current_rates(state: Any, name: str) -> list[tuple[Path, Any]]:
+    """Return where a hyper-parameter is found in a state, and its value there.
+
+    A recorder that was told the value stands for all inside of it, and so does
+    ``optax.inject_hyperparams``.
+
+    Args:
+      state: of an optimizer, or anything that contains one.
+      name: ``"learning_rate"``, ``"weight_decay"``, or that of a hyper-parameter.
+    """
+    found: list[tuple[Path, Any]] = []
+    for path, fields in nodes(state):
+        if any(path[: len(outer)] == outer for outer, _ in found):
+            continue
+        injected = fields.get("hyperparams")
+        value = injected.get(name) if isinstance(injected, Mapping) else None
+        for field in _FIELDS.get(name, ()):
+            value = fields.get(field) if value is None else value
+        if value is not None:
+            found.append((path, value))
+    return found
+
+
+def _fields(node: Any) -> Mapping[str, Any] | None:
+    if isinstance(node, tuple) and hasattr(node, "_fields"):
+        return dict(zip(node._fields, node, strict=True))
+    # What a checkpoint without a target makes of such a tuple.
+    if isinstance(node, Mapping) and all(isinstance(key, str) for key in node):
+        return node
+    return None
+
+
+def _children(node: Any) -> list[tuple[str, Any]]:
+    """Return the children of any other container with their keys."""
+    if node is None or hasattr(node, "dtype"):
+        return []
+    pairs, structure = jax.tree_util.tree_flatten_with_path(
+        node, is_leaf=lambda x: x is not node
+    )
+    if jax.tree_util.treedef_is_leaf(structure):
+        return []
+    return [(jax.tree_util.keystr(keys, simple=True), x) for keys, x in pairs]
