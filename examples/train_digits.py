@@ -2,10 +2,12 @@
 
 The same network, the same data and the same λ, once inside the gradient and once
 outside of it. The script prints which parameters decay and how fast, accuracy over five
-seeds with 95 % intervals, and the norms of the weights; it writes a figure and says
-where.
+seeds with 95 % intervals, and the norms of the weights. What decay does is recorded on
+the way: it stands in the progress bar, in figures, and where it is asked for in
+TensorBoard; what goes wrong with it is said at the end.
 
     python examples/train_digits.py [--quick] [--weight-decay 0.1] [--output outputs]
+                                    [--tensorboard runs]
 """
 
 import argparse
@@ -24,6 +26,7 @@ from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
 import optaxwd
+from optaxwd import plots
 
 PEAK_LEARNING_RATE = 3e-3
 BATCH = 64
@@ -90,22 +93,26 @@ def kernel_norm(model):
     return float(optax.tree.norm([model.hidden.kernel[...], model.head.kernel[...]]))
 
 
-def train(method, seed, data, epochs, advance):
-    """Train once, from the weights and in the order that ``seed`` gives."""
+def train(method, seed, data, epochs, see):
+    """Train once, from the weights and in the order that ``seed`` gives.
+
+    ``see`` gets what is recorded of decay after each epoch.
+    """
     (x_train, y_train), (x_test, y_test) = data
     model = Network(nnx.Rngs(seed))
     optimizer = nnx.Optimizer(model, method, wrt=nnx.Param)
     batches = len(y_train) // BATCH
     order = np.random.default_rng(seed)
-    accuracies, norms = [], []
+    accuracies, norms, records = [], [], []
     for _ in range(epochs):
         chosen = order.permutation(len(y_train))[: batches * BATCH].reshape(batches, -1)
         train_epoch(model, optimizer, x_train[chosen], y_train[chosen])
         accuracies.append(float(accuracy(model, x_test, y_test)))
         norms.append(kernel_norm(model))
-        advance()
+        records.append(optaxwd.read_telemetry(optimizer))
+        see(records[-1])
     final = float(accuracy(model, x_train, y_train))
-    return Run(model, optimizer, final, accuracies, norms)
+    return Run(model, optimizer, final, accuracies, norms, records)
 
 
 class Run(NamedTuple):
@@ -116,12 +123,23 @@ class Run(NamedTuple):
     train_accuracy: float
     test_accuracy: list[float]  # after each epoch
     norm: list[float]  # after each epoch
+    telemetry: list[dict[str, float]]  # after each epoch
 
 
 def interval(values):
     """Return the mean and the half-width of its 95 % t-interval."""
     values = np.asarray(values)
     return values.mean(), stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
+
+
+def root_second_moments(run):
+    """Return the final √v̂ of every parameter, by path."""
+    # Recorded L2 has a second state without decay beside the optimizer's own.
+    nu = optax.tree.get(run.optimizer.opt_state.inner_state, "nu")
+    correction = 1 - 0.999 ** int(run.optimizer.step[...])
+    nu = nnx.to_pure_dict(nu)
+    roots = [jnp.sqrt(v / correction) for v in jax.tree.leaves(nu)]
+    return dict(zip(optaxwd.leaf_paths(nu), roots, strict=True))
 
 
 def print_decay(run, weight_decay):
@@ -132,19 +150,16 @@ def print_decay(run, weight_decay):
     weight: the median is shown, with the final v̂ of ``run``, which was trained with L2.
     """
     params = nnx.to_pure_dict(nnx.state(run.model, nnx.Param))
-    nu = nnx.to_pure_dict(optax.tree.get(run.optimizer.opt_state, "nu"))
-    correction = 1 - 0.999 ** int(run.optimizer.step[...])
     rate, strongest = PEAK_LEARNING_RATE * weight_decay, 0.0
     header = f"{'decays':>8}{'decoupled':>12}{'coupled L2':>12}"
     print(f"\n{'parameter':16}{'shape':>11}{header}")
-    for (path, leaf), v, decays in zip(
-        jax.tree_util.tree_leaves_with_path(params),
-        jax.tree.leaves(nu),
+    for (name, roots), leaf, decays in zip(
+        root_second_moments(run).items(),
+        jax.tree.leaves(params),
         jax.tree.leaves(kernels(params)),
         strict=True,
     ):
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
-        pull = float(jnp.median(1 / (jnp.sqrt(v / correction) + 1e-8)))
+        pull = float(jnp.median(1 / (roots + 1e-8)))
         shares = f"{rate:12.1e}{rate * pull:12.1e}" if decays else f"{'-':>12}" * 2
         print(f"{name:16}{leaf.shape!s:>11}{'yes' if decays else 'no':>8}{shares}")
         strongest = max(strongest, pull) if decays else strongest
@@ -172,8 +187,8 @@ def print_results(results):
         print(row)
 
 
-def draw(results, weight_decay, path):
-    """Draw accuracy and norms over epochs and write the figure to ``path``."""
+def draw(results, weight_decay):
+    """Return a figure of accuracy and norms over epochs."""
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     axes = figure.subplots(1, 2)
     titles = (("test_accuracy", "test accuracy"), ("norm", "norm of the kernels"))
@@ -190,8 +205,31 @@ def draw(results, weight_decay, path):
         axis.grid(alpha=0.3)
     axes[0].legend(loc="lower right")
     figure.suptitle(f"digits, λ = {weight_decay}, mean and 95 % interval over seeds")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    return figure
+
+
+def figures(results, weight_decay):
+    """Return the figures by name: the comparison, and what decay did in two runs."""
+    roots = root_second_moments(results["coupled L2"][0])
+    return {
+        "train_digits": draw(results, weight_decay),
+        "train_digits_telemetry": plots.plot_telemetry(
+            results["decoupled"][0].telemetry
+        ),
+        "train_digits_effective_decay": plots.plot_effective_decay(
+            {name: root for name, root in roots.items() if "kernel" in name},
+            learning_rate=PEAK_LEARNING_RATE,
+            weight_decay=weight_decay,
+        ),
+    }
+
+
+def write_tensorboard(results, directory):
+    """Write what was recorded of the first seed of each method."""
+    for name, runs in results.items():
+        with optaxwd.TensorBoardWriter(directory / name.replace(" ", "-")) as writer:
+            for telemetry in runs[0].telemetry:
+                writer.write_scalars(int(telemetry["step"]), telemetry)
 
 
 def main(argv=None):
@@ -200,30 +238,53 @@ def main(argv=None):
     parser.add_argument("--quick", action="store_true", help="two seeds, five epochs")
     parser.add_argument("--weight-decay", type=float, default=0.1, help="λ of both")
     parser.add_argument("--output", type=pathlib.Path, default="outputs")
+    parser.add_argument("--tensorboard", type=pathlib.Path, help="where to, if at all")
     options = parser.parse_args(argv)
     seeds, epochs = (2, 5) if options.quick else (5, 40)
     data = load()
-    steps = epochs * (len(data[0][1]) // BATCH)
+    batches = len(data[0][1]) // BATCH
+    steps = epochs * batches
     schedule = optax.warmup_cosine_decay_schedule(
         0.0, PEAK_LEARNING_RATE, steps // 10, steps
     )
-    results = {}
+    results, messages = {}, []
     with tqdm(total=len(METHODS) * seeds * epochs, unit="epoch") as bar:
         for name, factory in METHODS.items():
             bar.set_description(name)
-            method = optax.chain(
-                optax.clip_by_global_norm(1.0),
-                factory(schedule, weight_decay=options.weight_decay, mask=kernels),
+            method = optaxwd.record_decay(
+                factory(
+                    schedule,
+                    weight_decay=options.weight_decay,
+                    mask=kernels,
+                    max_grad_norm=1.0,
+                ),
+                every=batches,
+                equilibrium="adamw" if name == "decoupled" else None,
             )
-            runs = [
-                train(method, seed, data, epochs, bar.update) for seed in range(seeds)
+            monitor = optaxwd.DecayMonitor(emit=False)
+
+            def see(telemetry, monitor=monitor):
+                bar.set_postfix_str(optaxwd.format_telemetry(telemetry))
+                bar.update()
+                monitor.check(telemetry)
+
+            results[name] = [
+                train(method, seed, data, epochs, see) for seed in range(seeds)
             ]
-            results[name] = runs
+            messages += [f"{name}: {message}" for message in monitor.messages]
     print_decay(results["coupled L2"][0], options.weight_decay)
     print_results(results)
-    path = options.output / "train_digits.png"
-    draw(results, options.weight_decay, path)
-    print(f"\nfigure: {path.resolve()}")
+    for message in messages:
+        print(f"\nwarning: {message}")
+    print()
+    options.output.mkdir(parents=True, exist_ok=True)
+    for name, figure in figures(results, options.weight_decay).items():
+        path = options.output / f"{name}.png"
+        figure.savefig(path, dpi=150)
+        print(f"figure: {path.resolve()}")
+    if options.tensorboard:
+        write_tensorboard(results, options.tensorboard)
+        print(f"see: tensorboard --logdir {options.tensorboard.resolve()}")
 
 
 if __name__ == "__main__":

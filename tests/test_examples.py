@@ -8,6 +8,8 @@ import sys
 import ml_dtypes
 import pytest
 
+import optaxwd
+
 ROOT = pathlib.Path(__file__).parent.parent
 
 
@@ -26,9 +28,10 @@ def run(script, *arguments):
 @pytest.mark.slow
 def test_train_digits(tmp_path):
     printed = run("examples/train_digits.py", "--quick", "--output", str(tmp_path))
-    figure = tmp_path / "train_digits.png"
-    assert f"figure: {figure}" in printed
-    assert figure.read_bytes().startswith(b"\x89PNG")
+    for name in ("", "_telemetry", "_effective_decay"):
+        figure = tmp_path / f"train_digits{name}.png"
+        assert f"figure: {figure}" in printed
+        assert figure.read_bytes().startswith(b"\x89PNG")
     lines = printed.splitlines()
     decays = {line.split()[0]: "yes" in line.split() for line in lines if "(" in line}
     assert decays["hidden/kernel"] and decays["head/kernel"]
@@ -49,10 +52,23 @@ def test_choose_what_decays():
 
 
 @pytest.mark.slow
-def test_train_linen():
-    printed = run("examples/train_linen.py", "--quick")
+def test_train_linen(tmp_path):
+    printed = run("examples/train_linen.py", "--quick", "--output", str(tmp_path))
     accuracy = float(printed.split("test accuracy ")[1].split()[0])
     assert accuracy > 0.8
+    figure = tmp_path / "train_linen_telemetry.png"
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    last = optaxwd.read_json_lines(tmp_path / "train_linen.jsonl")[-1]
+    assert last["decay_rate/Dense_0/kernel"] > 0 == last["decay_rate/Dense_0/bias"]
+    assert last["loss"] < 2 and last["weight_decay"] == pytest.approx(3e-4)
+
+
+@pytest.mark.slow
+def test_tensorboard_if_asked(tmp_path):
+    pytest.importorskip("tensorboardX")
+    where = ("--output", str(tmp_path), "--tensorboard", str(tmp_path / "runs"))
+    run("examples/train_linen.py", "--quick", *where)
+    assert list((tmp_path / "runs").iterdir())
 
 
 @pytest.mark.slow

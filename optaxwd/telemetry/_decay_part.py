@@ -16,6 +16,7 @@ from optaxwd import tree
 from optaxwd._leave_out import DECAY, ROUNDING, leave_out
 from optaxwd.numerics import widen
 from optaxwd.telemetry._dependence import dependent_outputs
+from optaxwd.telemetry._sums import landing
 
 # Fields that only states of this library have.
 _DECAYS = ("decay_count", "constraint_count", "amos_count")
@@ -28,7 +29,8 @@ class Steps(NamedTuple):
     Attributes:
       requested: the step s, before any rounding stage.
       without_decay: s less its decay.
-      landed: what the update is where a rounding stage made it; else ``None``.
+      landed: what the parameters move by where a rounding stage made the update; else
+        ``None``.
       landed_without_decay: likewise without decay.
     """
 
@@ -63,9 +65,12 @@ class Probe(NamedTuple):
             requested, state = self._step()
             return Steps(requested, self._without_decay(requested)), state
         requested, state = self._step(ROUNDING)
-        landed = self._step()[0]
-        parts = (self._without_decay(requested, ROUNDING), landed)
-        return Steps(requested, *parts, self._without_decay(landed)), state
+        without_decay = self._without_decay(requested, ROUNDING)
+        landed = jax.tree.map(_move, self.params, self._step()[0])
+        other = jax.tree.map(_move, self._other_params(), self._other_step()[0])
+        if not _has(self.state, _DECAYS):
+            other = jax.tree.map(_mean, landed, other)
+        return Steps(requested, without_decay, landed, other), state
 
     def after(self, state: Any) -> Any:
         """Return the state that follows ``state`` in this step."""
@@ -81,9 +86,13 @@ class Probe(NamedTuple):
     def _other_step(self, *parts: str) -> tuple[Any, Any]:
         """Return the update that tells decay, and the state after it."""
         if _has(self.state, _DECAYS):
-            return self._update(self.baseline, self.params, DECAY, *parts)
-        mirrored = jax.tree.map(lambda x: -x if tree.is_inexact(x) else x, self.params)
-        return self._update(self.baseline, mirrored, *parts)
+            parts = (DECAY, *parts)
+        return self._update(self.baseline, self._other_params(), *parts)
+
+    def _other_params(self) -> Any:
+        if _has(self.state, _DECAYS):
+            return self.params
+        return jax.tree.map(lambda x: -x if tree.is_inexact(x) else x, self.params)
 
     def _without_decay(self, step: Any, *parts: str) -> Any:
         other = self._other_step(*parts)[0]
@@ -148,6 +157,13 @@ def _keeps_decay(
 
 def _has(state: Any, names: tuple[str, ...]) -> bool:
     return any(optax.tree.get_all_with_path(state, name) for name in names)
+
+
+def _move(param: Any, step: Any) -> Any:
+    """Return how far a parameter moves, in float32 or wider."""
+    if step is None or not tree.is_inexact(param):
+        return step
+    return landing(widen(param) + widen(step), param) - widen(param)
 
 
 def _mean(step: Any, other: Any) -> Any:

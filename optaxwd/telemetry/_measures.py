@@ -33,6 +33,7 @@ def measured(sums: Sums, walk: Walk | None, learning_rate: Any) -> dict[str, Any
       learning_rate: η, a scalar, which the size at equilibrium needs; ``None``: not
         known.
     """
+    sums = _without_noise(sums)
     entries = jnp.maximum(sums.entries, 1)
     weight, step, decay = map(jnp.sqrt, (sums.weights, sums.steps, sums.decays))
     rate = -_over(sums.decay_and_weight, sums.weights)
@@ -92,6 +93,22 @@ def of_moments(
         name: jnp.where(entries > 0, value, UNDEFINED)
         for name, value in zip(OF_MOMENTS, values, strict=True)
     }
+
+
+def _without_noise(sums: Sums) -> Sums:
+    """Return sums without decay where that is no more than the rounding of the step.
+
+    Two computations of one step differ in their last bits, also where nothing decays.
+    """
+    floor = 8 * float(jnp.finfo(sums.steps.dtype).eps)
+    noise = sums.decays <= floor**2 * sums.steps
+    decays, along, landed = (
+        jnp.where(noise, 0, x)
+        for x in (sums.decays, sums.decay_and_weight, sums.landed_decay_and_weight)
+    )
+    return sums._replace(
+        decays=decays, decay_and_weight=along, landed_decay_and_weight=landed
+    )
 
 
 def _over(x: jax.Array, y: jax.Array) -> jax.Array:

@@ -62,9 +62,10 @@ def observe(
     """
     steps, state = probe.steps()
     structure = jax.tree.structure(probe.params)
+    reads_gradients = walk is not None and walk.reads_gradients
     columns = [
         [None] * structure.num_leaves if one is None else structure.flatten_up_to(one)
-        for one in (probe.params, probe.grads, *steps)
+        for one in (probe.params, probe.grads if reads_gradients else None, *steps)
     ]
     place = {name: i for i, name in enumerate(groups)}
     by_leaf = zip(*columns, strict=True)

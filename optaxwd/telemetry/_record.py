@@ -12,7 +12,6 @@ from optaxwd._checks import (
     check_scalar_or_schedule,
     check_transformation,
     is_int,
-    is_known,
 )
 from optaxwd._typing import Scalar, ScalarOrSchedule
 from optaxwd.schedules import Walk, walk_of
@@ -25,6 +24,7 @@ from optaxwd.telemetry._groups import (
     names_tree,
 )
 from optaxwd.telemetry._observe import observe, quantities
+from optaxwd.telemetry._order import recorded_first
 
 _OWNER = "record_decay"
 
@@ -94,7 +94,8 @@ def record_decay(
     directions do not, so :math:`d = (s(\theta) - s(-\theta))/2`. Whatever else such an
     optimizer makes of the signs of the parameters counts as decay with it: an average
     of iterates, an anchor that is not zero (of which the part in θ counts), a distance
-    from the start. In float32, decay below 1e-7 of the step is lost in rounding.
+    from the start. Decay below 1e-6 of the step is lost in the rounding of float32, and
+    counts as none.
 
     Args:
       optimizer: a complete optimizer, ours or not, its learning rate included. To see
@@ -218,7 +219,7 @@ def record_decay(
         is_due = (count % every == 0) & (count >= 0)
         before = (dict(state.measures), state.recorded_step)
         measures, recorded = jax.lax.cond(is_due, measure, lambda: before)
-        probe = _after(measures, probe)
+        probe = recorded_first(measures, probe)
         steps, inner_state = inner.update(
             probe.grads, probe.state, probe.params, **extra_args
         )
@@ -233,28 +234,6 @@ def record_decay(
         )
 
     return optax.GradientTransformationExtraArgs(init, update)
-
-
-def _after(measures: dict[str, Any], probe: Probe) -> Probe:
-    """Return the probe with arrays that are to be read once ``measures`` are there.
-
-    The recorded step and the real one read the same state, and the real one may write
-    its own over it. In this order XLA has nothing to copy for that. No measure that is
-    tested here is negative, which XLA does not know.
-    """
-    never = measures["weight_rms"][-1] < 0
-    if is_known(never):
-        return probe
-
-    def later(x: Any) -> Any:
-        is_array = isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jnp.number)
-        return jnp.where(never, jnp.zeros_like(x), x) if is_array and x.ndim else x
-
-    arrays = probe.grads, probe.state, probe.params
-    grads, state, params = jax.tree.map(later, arrays)
-    has_baseline = probe.baseline is not probe.state
-    baseline = jax.tree.map(later, probe.baseline) if has_baseline else state
-    return Probe(probe.optimizer, grads, state, baseline, params, probe.extra_args)
 
 
 def _walk(equilibrium: str | None, *, b1: Any, b2: Any, momentum: Any) -> Walk | None:

@@ -87,7 +87,7 @@ def moment_decays(update: Callable[[Any], Any], state: Any) -> list[Any]:
         # What cannot be differentiated has moments of some other kind.
         return [None] * len(moments)
     return [
-        _first(slope) if "count" in node._fields else None
+        _slope(slope) if "count" in node._fields else None
         for node, slope in zip(_nodes(state), slopes, strict=True)
     ]
 
@@ -103,9 +103,12 @@ def _one(x: Any) -> Any:
     return np.zeros(jnp.shape(x), jax.dtypes.float0)
 
 
-def _first(slopes: Any) -> Any:
+def _slope(slopes: Any) -> Any:
     arrays = [x for x in jax.tree.leaves(slopes) if tree.is_inexact(x) and x.size]
-    return jnp.real(arrays[0][(0,) * arrays[0].ndim]) if arrays else None
+    if not arrays:
+        return None
+    # All entries are the same; one of a sharded array cannot be taken.
+    return jnp.max(jnp.real(min(arrays, key=lambda x: x.size)))
 
 
 def _correction(node: Any, b2: Any) -> Any:

@@ -19,24 +19,24 @@ class Sums(NamedTuple):
     Attributes:
       entries: number of entries.
       weights: Σ θ².
-      grads: Σ g².
       steps: Σ s².
       decays: Σ d².
       step_and_weight: Σ sθ.
       decay_and_weight: Σ dθ.
       losses: Σ (s − r)².
       landed_decay_and_weight: Σ r_d θ.
+      grads: Σ g², 0 where they are not asked for.
     """
 
     entries: Any
     weights: Any
-    grads: Any
     steps: Any
     decays: Any
     step_and_weight: Any
     decay_and_weight: Any
     losses: Any
     landed_decay_and_weight: Any
+    grads: Any
 
 
 @jax.jit
@@ -50,20 +50,25 @@ def sums_of(
 ) -> Sums:
     """Return the sums of one leaf, in float32 or wider, from one pass over it.
 
-    ``landed`` and ``landed_without_decay`` are ``None`` where the update is the step.
+    ``landed`` and ``landed_without_decay`` are ``None`` where the update is the step,
+    ``grad`` where it is not asked for.
     """
     theta, s = _real(param), _real(step)
     d = s - _real(without_decay)
     if landed is None:
-        target = _landing(theta + s, param)
-        r, r_d = target - theta, target - _landing(theta + s - d, param)
+        target = landing(theta + s, param)
+        r, r_d = target - theta, target - landing(theta + s - d, param)
     else:
         r = _real(landed)
         r_d = r - _real(landed_without_decay)
-    g = _real(grad)
-    products = (theta * theta, g * g, s * s, d * d, s * theta, d * theta)
-    summed = _sum_all((*products, (s - r) ** 2, r_d * theta))
-    return Sums(jnp.asarray(float(theta.size), summed[0].dtype), *summed)
+    products = [theta * theta, s * s, d * d, s * theta, d * theta]
+    products += [(s - r) ** 2, r_d * theta]
+    if grad is not None:
+        products.append(_real(grad) ** 2)
+    summed = _sum_all(tuple(products))
+    entries = jnp.asarray(float(theta.size), summed[0].dtype)
+    grads = summed[7] if grad is not None else jnp.zeros_like(entries)
+    return Sums(entries, *summed[:7], grads)
 
 
 def _real(x: Any) -> jax.Array:
@@ -72,7 +77,7 @@ def _real(x: Any) -> jax.Array:
     return jnp.stack([x.real, x.imag]) if jnp.iscomplexobj(x) else x
 
 
-def _landing(target: jax.Array, param: jax.Array) -> jax.Array:
+def landing(target: jax.Array, param: jax.Array) -> jax.Array:
     """Return what :func:`optax.apply_updates` lands on, in the dtype of ``target``."""
     is_narrow = jnp.finfo(param.dtype).bits < 32
     return round_nearest(target, param.dtype) if is_narrow else target
