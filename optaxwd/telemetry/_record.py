@@ -102,7 +102,7 @@ def record_decay(
         real steps, put ``optax.MultiSteps`` and ``optax.apply_if_finite`` around the
         result; to see float32 parameters, :func:`with_precision`.
       every: record every that many updates, the first among them, in one compiled
-        program. A recorded update costs about two; see ``docs/performance.md``.
+        program. What a recorded update costs is in ``docs/performance.md``.
       groups: what is summed together: ``None``: every leaf by itself; a
         :class:`DecayRules`: what each rule wins, named by its pattern; a function
         ``(path, leaf) -> name``, with ``None`` for leaves to leave out.
