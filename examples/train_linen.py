@@ -25,6 +25,7 @@ from optaxwd import plots
 
 BATCH = 64
 PEAK_LEARNING_RATE = 3e-3
+RULES = optaxwd.rules.standard()  # no biases, no scales and offsets of norms
 
 
 class Network(nn.Module):
@@ -35,9 +36,6 @@ class Network(nn.Module):
         """Return logits ``[batch, 10]`` of ``images`` ``[batch, 64]``."""
         hidden = nn.relu(nn.LayerNorm()(nn.Dense(128)(images)))
         return nn.Dense(10)(hidden)
-
-
-RULES = optaxwd.rules.standard()  # no biases, no scales and offsets of norms
 
 
 def make_optimizer(steps):
@@ -77,8 +75,11 @@ def train(state, data, epochs, writers):
     with tqdm(range(epochs), unit="epoch") as bar:
         for epoch in bar:
             order = jax.random.permutation(jax.random.key(epoch), len(images))
+            losses = []
             for batch in order[: batches * BATCH].reshape(batches, BATCH):
                 state, loss = train_step(state, images[batch], labels[batch])
+                losses.append(loss)
+            loss = jnp.mean(jnp.stack(losses))
             telemetry = optaxwd.read_telemetry(state)
             bar.set_postfix_str(
                 f"loss {loss:.4f} · {optaxwd.format_telemetry(telemetry)}"
@@ -113,7 +114,7 @@ def main(argv=None):
     lines = options.output / "train_linen.jsonl"
     lines.unlink(missing_ok=True)
     with contextlib.ExitStack() as stack:
-        writers = [stack.enter_context(optaxwd.JSONLinesWriter(lines))]
+        writers: list = [stack.enter_context(optaxwd.JSONLinesWriter(lines))]
         if options.tensorboard:
             writer = optaxwd.TensorBoardWriter(options.tensorboard)
             writers.append(stack.enter_context(writer))

@@ -123,10 +123,9 @@ def keeps_decay(
 def _keeps_decay(
     optimizer: optax.GradientTransformationExtraArgs, params: optax.Params
 ) -> bool:
-    if not jax.tree.leaves(params):
-        # As optax.tree.map_params asks: any parameter tells.
-        params = jax.ShapeDtypeStruct((1, 1), jnp.float32)
-    leaves, structure = jax.tree.flatten(params)
+    # optax.tree.map_params comes without parameters: any one tells as much.
+    some = params if jax.tree.leaves(params) else jnp.zeros((1, 1))
+    leaves, structure = jax.tree.flatten(some)
     chosen = [i for i, leaf in enumerate(leaves) if tree.is_inexact_array(leaf)]
     shapes = [jax.ShapeDtypeStruct(leaves[i].shape, leaves[i].dtype) for i in chosen]
 

@@ -33,7 +33,7 @@ _ALWAYS = (
 
 def quantities(state: Any, walk: Walk | None, learning_rate: Any) -> list[str]:
     """Return the names of what :func:`observe` will find for such a state."""
-    names = list(_ALWAYS)
+    names: list[str] = [*_ALWAYS]
     if walk is not None:
         names += ["predicted_rotation", "rotation_ratio"]
         if _learning_rate(state, learning_rate) is not None:

@@ -32,8 +32,7 @@ def nodes(state: Any, path: Path = ()) -> Iterator[Node]:
     """Yield every part of a state that has names for its fields, outer ones first."""
     fields = _fields(state)
     if fields is None:
-        children = _children(state)
-        for key, child in children:
+        for key, child in _children(state):
             yield from nodes(child, (*path, key))
         return
     yield Node(path, fields)
@@ -66,8 +65,9 @@ def current_rates(state: Any, name: str) -> list[tuple[Path, Any]]:
 
 
 def _fields(node: Any) -> Mapping[str, Any] | None:
-    if isinstance(node, tuple) and hasattr(node, "_fields"):
-        return dict(zip(node._fields, node, strict=True))
+    names = getattr(node, "_fields", None)
+    if isinstance(node, tuple) and names is not None:
+        return dict(zip(names, node, strict=True))
     # What a checkpoint without a target makes of such a tuple.
     if isinstance(node, Mapping) and all(isinstance(key, str) for key in node):
         return node

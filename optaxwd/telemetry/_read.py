@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 import numpy as np
 
+from optaxwd._checks import is_known
 from optaxwd.telemetry._groups import names_in
 from optaxwd.telemetry._measures import OF_MOMENTS, PREDICTED, UNDEFINED
 from optaxwd.telemetry._rates import Node, current_rates, nodes
@@ -134,7 +134,7 @@ def _number(value: Any, name: str) -> float:
 
 
 def _array(value: Any) -> np.ndarray:
-    if isinstance(value, jax.core.Tracer):
+    if not is_known(value):
         raise TypeError(
             f"{_OWNER}: the state must hold values, got the traced {value!r}. Return "
             "the state from the compiled step, and read it outside."

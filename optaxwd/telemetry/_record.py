@@ -165,13 +165,9 @@ def record_decay(
     walk = _walk(equilibrium, b1=b1, b2=b2, momentum=momentum)
     inner = optax.with_extra_args_support(optimizer)
 
-    def given_rates(count: Any) -> tuple[Any, Any]:
-        return tuple(
-            None
-            if x is None
-            else jnp.asarray(x(count) if callable(x) else x, jnp.float32)
-            for x in (learning_rate, weight_decay)
-        )
+    def given_rates(count: Any) -> list[Any]:
+        rates = [x(count) if callable(x) else x for x in (learning_rate, weight_decay)]
+        return [None if x is None else jnp.asarray(x, jnp.float32) for x in rates]
 
     def init(params: optax.Params) -> RecordDecayState:
         state = inner.init(params)
@@ -187,7 +183,8 @@ def record_decay(
             count - 1,
             names,
             {name: jnp.zeros(size, jnp.float32) for name in measures},
-            *rates,
+            rates[0],
+            rates[1],
             inner.init(params) if keeps else None,
         )
 
@@ -229,7 +226,8 @@ def record_decay(
             recorded,
             state.recorded_groups,
             measures,
-            *rates,
+            rates[0],
+            rates[1],
             probe.next_baseline() if has_baseline else None,
         )
 

@@ -67,8 +67,9 @@ def sums_of(
         products.append(_real(grad) ** 2)
     summed = _sum_all(tuple(products))
     entries = jnp.asarray(float(theta.size), summed[0].dtype)
-    grads = summed[7] if grad is not None else jnp.zeros_like(entries)
-    return Sums(entries, *summed[:7], grads)
+    if grad is None:
+        summed.append(jnp.zeros_like(entries))
+    return Sums._make([entries, *summed])
 
 
 def _real(x: Any) -> jax.Array:

@@ -31,7 +31,8 @@ def current(
     value = jnp.asarray(value_at(scalar_or_schedule, count, name, owner), jnp.float32)
     # XLA would copy a constant, or a count that is needed after it was advanced; it
     # does not know that the next count is never negative.
-    return jnp.where(optax.safe_increment(count) < 0, jnp.float32(0), value)
+    following = jnp.asarray(optax.safe_increment(count))
+    return jnp.where(following < 0, jnp.float32(0), value)
 
 
 def rates_at(

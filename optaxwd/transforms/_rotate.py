@@ -29,7 +29,7 @@ from optaxwd.transforms._learning_rate import (
 from optaxwd.transforms._moments import bias_correction, running_mean
 from optaxwd.transforms._neurons import direction, neurons_of, tangent
 from optaxwd.transforms._norms import nonzero, norm, root, square_norm
-from optaxwd.transforms._rates import value_at
+from optaxwd.transforms._rates import current, value_at
 from optaxwd.tree import map_to_trees
 
 _NAME = "rotate_neurons"
@@ -216,7 +216,8 @@ def rotation_stage(
                 axes_by_leaf(params, decays),
             )
         squares = jax.tree.map(jnp.zeros_like, norms)
-        count, rate = to_step.init(params)
+        count = jnp.zeros([], jnp.int32)
+        rate = current(learning_rate, count, "learning_rate", owner)
         return RotateNeuronsState(count, norms, squares, rate)
 
     def update(
@@ -229,9 +230,7 @@ def rotation_stage(
         theta = check_params(params, owner)
         decays = resolve_decays(mask, theta, owner=owner, check=False)
         turning_of = turning_at(state.rotation_count)
-        scaled, after = to_step.update(
-            updates, ScaleByLearningRateState(state.rotation_count)
-        )
+        eta = current(learning_rate, state.rotation_count, "learning_rate", owner)
         count = optax.safe_increment(state.rotation_count)
         now = _Now(center, norm_decay, bias_correction(norm_decay, count), eps)
 
@@ -250,7 +249,7 @@ def rotation_stage(
             leaf,
             2,
             updates,
-            scaled,
+            to_step.update(updates, ScaleByLearningRateState(state.rotation_count))[0],
             theta,
             decays,
             axes_by_leaf(theta, decays, check=False),
@@ -258,9 +257,7 @@ def rotation_stage(
             state.mean_square,
             is_leaf=lambda x: x is None,
         )
-        return steps, RotateNeuronsState(
-            count, state.initial_norm, squares, after.current_learning_rate
-        )
+        return steps, RotateNeuronsState(count, state.initial_norm, squares, eta)
 
     return optax.GradientTransformationExtraArgs(init, update)
 

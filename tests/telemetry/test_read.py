@@ -184,7 +184,7 @@ def test_train_state_and_equinox():
     assert read_telemetry(state)["decay_rate/head/kernel"] > 0
     model = eqx.nn.MLP(2, 1, 4, 1, key=jax.random.key(0))
     tx, params = record_decay(ours()), eqx.filter(model, eqx.is_inexact_array)
-    _, state = tx.update(params, tx.init(params), params)
+    _, state = jax.jit(tx.update)(params, tx.init(params), params)
     assert read_telemetry(state)["decay_rate/layers/0/weight"] > 0
 
 
@@ -211,8 +211,8 @@ def test_checkpoints(tmp_path):
 def test_several_runs_are_refused_and_one_is_read():
     tx = record_decay(ours())
     both = jax.tree.map(lambda x: jnp.stack([x, x]), PARAMS)
-    states = jax.vmap(tx.init)(both)
-    _, states = jax.vmap(tx.update)(both, states, both)
+    states = jax.jit(jax.vmap(tx.init))(both)
+    _, states = jax.jit(jax.vmap(tx.update))(both, states, both)
     with pytest.raises(ValueError, match=r"several runs.*Pass one run: jax.tree.map"):
         read_telemetry(states)
     one = read_telemetry(jax.tree.map(lambda x: x[1], states))

@@ -131,10 +131,11 @@ def test_decay_in_the_moments_is_the_difference_to_a_run_without(name):
     params = arrays(0)
     state, plain = tx.init(params), other.init(params)
     assert state.baseline_state is not None
+    update, update_without = jax.jit(tx.update), jax.jit(other.update)
     for i in range(20):
         grads = arrays(i + 1, scale=0.1)
-        updates, state = tx.update(grads, state, params)
-        base, plain = other.update(grads, plain)
+        updates, state = update(grads, state, params)
+        base, plain = update_without(grads, plain)
         theta, params = params, optax.apply_updates(params, updates)
     found = read_telemetry(state)
     for path in of(theta):
@@ -591,8 +592,8 @@ def test_inside_of_transformations_of_jax():
     tx = record_decay(optaxwd.adamw(RATE, weight_decay=DECAY), every=2)
     params = {"w": jnp.arange(1.0, 5.0)}
     both = jax.tree.map(lambda x: jnp.stack([x, 2 * x]), params)
-    states = jax.vmap(tx.init)(both)
-    _, states = jax.vmap(tx.update)(both, states, both)
+    states = jax.jit(jax.vmap(tx.init))(both)
+    _, states = jax.jit(jax.vmap(tx.update))(both, states, both)
     one = read_telemetry(jax.tree.map(lambda x: x[1], states))
     _, state = tx.update(
         jax.tree.map(lambda x: 2 * x, params),
