@@ -1,6 +1,6 @@
 """Which leaves are summed together, and under which name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import jax
@@ -11,8 +11,6 @@ from optaxwd.rules import DecayRules
 Groups: TypeAlias = DecayRules | Callable[[str, Any], str | None] | None
 
 _OWNER = "record_decay"
-# Tells a name from an empty node of the parameters.
-_MARK = "group="
 
 
 def check_groups(groups: Any) -> None:
@@ -53,22 +51,20 @@ def group_names(groups: Groups, params: Any) -> list[str | None]:
     ]
 
 
-def names_tree(groups: Groups, params: Any) -> Any:
-    """Return a tree like ``params`` that names the group of every leaf.
+def names_of(groups: Groups, params: Any) -> Any:
+    """Return the names of all groups as the keys of a dict that holds nothing.
 
-    The names are keys of dicts that hold nothing: a state can hold no text. In the
-    shape of the parameters it is what :func:`optax.tree.map_params` expects.
+    A state can hold no text. Without parameters they are returned themselves, which is
+    what :func:`optax.tree.map_params` can lay over any names.
     """
-    names = group_names(groups, params)
-    ends = [{} if name is None else {_MARK + name: ()} for name in names]
-    return jax.tree.unflatten(jax.tree.structure(params), ends)
+    if not jax.tree.leaves(params):
+        return params
+    return dict.fromkeys(sorted({x for x in group_names(groups, params) if x}), ())
 
 
-def names_in(tree_of_names: Any) -> list[str]:
-    """Return the names of the groups in sorted order, in which values stand."""
-    ends = tree.leaves_with_paths(tree_of_names, keep_empty=True)
-    names = {path[-1] for path, _ in ends if path and path[-1].startswith(_MARK)}
-    return sorted(name.removeprefix(_MARK) for name in names)
+def names_in(names: Any) -> list[str]:
+    """Return the names that a state keeps, in the order in which values stand."""
+    return sorted(names) if isinstance(names, Mapping) else []
 
 
 def _checked(name: Any, path: str) -> str | None:

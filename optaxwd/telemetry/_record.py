@@ -21,7 +21,7 @@ from optaxwd.telemetry._groups import (
     check_groups,
     group_names,
     names_in,
-    names_tree,
+    names_of,
 )
 from optaxwd.telemetry._observe import observe, quantities
 from optaxwd.telemetry._order import recorded_first
@@ -37,8 +37,8 @@ class RecordDecayState(NamedTuple):
       telemetry_count: number of updates so far; shape ``()``, dtype int32.
       recorded_step: the update that was recorded last, counted from 0, and −1 before
         the first; shape ``()``, dtype int32.
-      recorded_groups: a tree like the parameters that names the group of every leaf: a
-        dict with the name for its key, which holds nothing.
+      recorded_groups: a dict whose keys are the names of the groups, and which holds
+        nothing.
       measures: a dict from the name of a quantity to its values, shape
         ``(groups + 1,)``, dtype float32: of each group and, last, of all parameters.
       recorded_learning_rate: η of the last update where ``learning_rate`` is given,
@@ -171,7 +171,7 @@ def record_decay(
 
     def init(params: optax.Params) -> RecordDecayState:
         state = inner.init(params)
-        names = names_tree(groups, params)
+        names = names_of(groups, params)
         size = len(names_in(names)) + 1
         count = jnp.zeros([], jnp.int32)
         rates = given_rates(count)
@@ -201,11 +201,10 @@ def record_decay(
         probe = Probe(inner, updates, state.inner_state, baseline, theta, extra_args)
 
         def measure() -> tuple[dict[str, Any], Any]:
-            names = group_names(groups, theta)
             found = observe(
                 probe,
-                names,
-                sorted({name for name in names if name}),
+                group_names(groups, theta),
+                names_in(names_of(groups, theta)),
                 walk=walk,
                 learning_rate=rates[0],
             )
