@@ -11,6 +11,7 @@ from benchmarks._cases import ADAMW, CASES, CLIP, ONE_PASS, ONE_PASS_CLIP, TIE
 from benchmarks._report import leaf_costs
 from benchmarks._results import Cost, Results
 from benchmarks._steps import LIMIT
+from optaxwd.plots._style import spread
 
 
 class Look(NamedTuple):
@@ -227,22 +228,6 @@ def _name_lines(axes: Any, names: dict[str, str]) -> None:
                 "shrinkA": 1,
             },
         )
-
-
-def spread(heights: Sequence[float], apart: float) -> list[float]:
-    """Return heights moved as little as needs be to be ``apart``, in the same order."""
-    order = np.argsort(heights, kind="stable")
-    moved = np.asarray(heights, float)[order]
-    for _ in range(100):
-        gaps = apart - np.diff(moved)
-        if (gaps <= 1e-6).all():
-            break
-        push = np.clip(gaps, 0, None) / 2
-        moved[:-1] -= push
-        moved[1:] += push
-    found = np.empty(len(moved))
-    found[order] = moved
-    return found.tolist()
 
 
 def _label(grid: Any, x: str, y: str) -> None:

@@ -25,7 +25,7 @@ def test_every_optimizer_is_in_it(name):
 
 
 # What takes part in no law of decay.
-PLAIN = {"add_decayed_weights", "clip_by_global_norm", "freeze"} | {
+PLAIN = {"add_decayed_weights", "clip_by_global_norm", "freeze", "record_decay"} | {
     f"scale_by_{what}" for what in ("adam", "nadam", "learning_rate")
 }
 # These have a guide of their own.

@@ -121,6 +121,7 @@ def _correction(node: Any, b2: Any) -> Any:
 @jax.jit
 def _root_moments(nu: jax.Array, correction: Any) -> RootMoments:
     roots = jnp.sqrt(jnp.real(nu).astype(jnp.float32) / correction)
+    roots = jax.lax.stop_gradient(roots)
     starts = (jnp.float32(0), jnp.float32(jnp.inf), jnp.float32(-jnp.inf))
     total, least, largest = jax.lax.reduce(
         (roots,) * 3,

@@ -65,7 +65,8 @@ def sums_of(
     products += [(s - r) ** 2, r_d * theta]
     if grad is not None:
         products.append(_real(grad) ** 2)
-    summed = _sum_all(tuple(products))
+    # A derivative of an update goes by the update itself, and none is of interest here.
+    summed = _sum_all(tuple(map(jax.lax.stop_gradient, products)))
     entries = jnp.asarray(float(theta.size), summed[0].dtype)
     if grad is None:
         summed.append(jnp.zeros_like(entries))

@@ -1,12 +1,11 @@
 """Ratios, ties, targets, report and figures, on a record that is made up."""
 
 import copy
-import itertools
 
 import pytest
 from matplotlib.figure import Figure
 
-from benchmarks._figures import DRAWINGS, spread
+from benchmarks._figures import DRAWINGS
 from benchmarks._report import to_markdown
 from benchmarks._results import Cost, Ratio, Results, verdict
 from benchmarks._targets import MISSED, REACHED, TARGETS, TIED, UNKNOWN, Target, judge
@@ -136,11 +135,3 @@ def test_without_the_flag(record):
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_figures(record, name):
     assert isinstance(DRAWINGS[name][-1](Results(record)), Figure)
-
-
-def test_names_of_lines_are_apart_and_in_order():
-    assert spread([0.1, 0.5], 0.2) == [0.1, 0.5]
-    assert spread([0.5, 0.4], 0.2) == pytest.approx([0.55, 0.35])
-    found = spread([0.3, 0.3, 0.31, 0.9], 0.1)
-    assert found == sorted(found)
-    assert min(b - a for a, b in itertools.pairwise(found)) > 0.0999

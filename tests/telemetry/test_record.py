@@ -610,6 +610,24 @@ def test_inside_of_transformations_of_jax():
     np.testing.assert_allclose(rates, [0, 1e-3], rtol=1e-4, atol=1e-9)
 
 
+def test_derivatives_are_those_of_the_optimizer():
+    params, grads = arrays(0), arrays(1)
+
+    def after(weight_decay, wrap):
+        tx, theta = wrap(optaxwd.adamw(RATE, weight_decay=weight_decay)), params
+        state = tx.init(theta)
+        for _ in range(2):
+            updates, state = tx.update(grads, state, theta)
+            theta = optax.apply_updates(theta, updates)
+        return optax.tree.norm(theta, squared=True)
+
+    found, wanted = (
+        jax.jit(jax.grad(functools.partial(after, wrap=wrap)))(DECAY)
+        for wrap in (record_decay, lambda tx: tx)
+    )
+    assert found == pytest.approx(float(wanted), rel=1e-6) and found != 0
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
