@@ -1,11 +1,12 @@
 """The part of a step that is decay: what the step would be without it.
 
 The stages of this library leave decay out when they are asked to, so that the part is
-what they add. Other optimizers are asked for the step at −θ: decay changes its sign
+what they add. Where none hears, the step at −θ is asked for: decay changes its sign
 with θ, while directions, moments and the norms of trust ratios do not, so that half of
 the difference is the decay. What a rounding stage does is left out of both steps.
 """
 
+import warnings
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 import optax
 
 from optaxwd import tree
-from optaxwd._leave_out import DECAY, ROUNDING, leave_out
+from optaxwd._leave_out import DECAY, ROUNDING, Request
 from optaxwd.numerics import widen
 from optaxwd.telemetry._dependence import dependent_outputs
 from optaxwd.telemetry._sums import landing
@@ -61,48 +62,73 @@ class Probe(NamedTuple):
 
     def steps(self) -> tuple[Steps, Any]:
         """Return the step in parts, and the state after the step that is requested."""
-        if not _has(self.state, _ROUNDS):
-            requested, state = self._step()
-            return Steps(requested, self._without_decay(requested)), state
-        requested, state = self._step(ROUNDING)
-        without_decay = self._without_decay(requested, ROUNDING)
-        landed = jax.tree.map(_move, self.params, self._step()[0])
-        other = jax.tree.map(_move, self._other_params(), self._other_step()[0])
-        if not _has(self.state, _DECAYS):
-            other = jax.tree.map(_mean, landed, other)
-        return Steps(requested, without_decay, landed, other), state
+        rounds = _has(self.state, _ROUNDS)
+        parts = (ROUNDING,) if rounds else ()
+        requested, state, heard = self._update(self.state, self.params, *parts)
+        without_decay = self._without(requested, self._other(*parts))
+        if ROUNDING not in heard:
+            return Steps(requested, without_decay), state
+        landed = jax.tree.map(_move, self.params, self.after(self.state)[0])
+        other = self._other()
+        other = other._replace(step=jax.tree.map(_move, other.params, other.step))
+        return Steps(
+            requested, without_decay, landed, self._without(landed, other)
+        ), state
 
-    def after(self, state: Any) -> Any:
-        """Return the state that follows ``state`` in this step."""
-        return self._update(state, self.params)[1]
+    def after(self, state: Any) -> tuple[Any, Any]:
+        """Return the update from ``state``, and the state that follows."""
+        return self._update(state, self.params)[:2]
 
     def next_baseline(self) -> Any:
         """Return the state after the step without decay."""
-        return self._other_step()[1]
+        return self._other().state
 
-    def _step(self, *parts: str) -> tuple[Any, Any]:
-        return self._update(self.state, self.params, *parts)
-
-    def _other_step(self, *parts: str) -> tuple[Any, Any]:
-        """Return the update that tells decay, and the state after it."""
+    def _other(self, *parts: str) -> "_Other":
+        """Return the step that tells decay: without it, or at −θ."""
         if _has(self.state, _DECAYS):
-            parts = (DECAY, *parts)
-        return self._update(self.baseline, self._other_params(), *parts)
+            asked = self._update(self.baseline, self.params, DECAY, *parts)
+            if DECAY in asked[2]:
+                return _Other(self.params, *asked[:2], True)
+        mirrored = jax.tree.map(lambda x: -x if tree.is_inexact(x) else x, self.params)
+        return _Other(
+            mirrored, *self._update(self.baseline, mirrored, *parts)[:2], False
+        )
 
-    def _other_params(self) -> Any:
-        if _has(self.state, _DECAYS):
-            return self.params
-        return jax.tree.map(lambda x: -x if tree.is_inexact(x) else x, self.params)
+    def _without(self, step: Any, other: "_Other") -> Any:
+        if other.is_without_decay:
+            return other.step
+        return jax.tree.map(_mean, step, other.step)
 
-    def _without_decay(self, step: Any, *parts: str) -> Any:
-        other = self._other_step(*parts)[0]
-        if _has(self.state, _DECAYS):
-            return other
-        return jax.tree.map(_mean, step, other)
+    def _update(
+        self, state: Any, params: Any, *parts: str
+    ) -> tuple[Any, Any, set[str]]:
+        """Return the update, the state after it, and the parts that were left out."""
+        request = Request(parts)
+        arguments = self.grads, state, params
+        if parts:
+            try:
+                asked = {**self.extra_args, "_leave_out": request}
+                return *self.optimizer.update(*arguments, **asked), request.heard
+            except TypeError:
+                # Some update takes no argument that it does not know.
+                request = Request(())
+        return *self.optimizer.update(*arguments, **self.extra_args), request.heard
 
-    def _update(self, state: Any, params: Any, *parts: str) -> tuple[Any, Any]:
-        extra_args = {**self.extra_args, **leave_out(*parts)}
-        return self.optimizer.update(self.grads, state, params, **extra_args)
+
+class _Other(NamedTuple):
+    """The step that is compared with the requested one.
+
+    Attributes:
+      params: the parameters that it starts from, θ or −θ.
+      step: the update.
+      state: the state after it.
+      is_without_decay: whether it is the step at θ without decay.
+    """
+
+    params: Any
+    step: Any
+    state: Any
+    is_without_decay: bool
 
 
 def keeps_decay(
@@ -110,13 +136,19 @@ def keeps_decay(
 ) -> bool:
     """Return whether decay enters the state, and comes back out of it in later steps.
 
-    ``False`` also where that cannot be told, because ``update`` needs more arguments
-    than it has here.
+    Where ``update`` cannot be traced, because it needs more arguments than it has here,
+    it warns, and returns ``False``.
     """
     try:
         return _keeps_decay(optimizer, params)
-    except Exception:
-        # Whatever is wrong is told by the update itself.
+    except Exception as error:
+        reason = str(error).split("\n")[0][:120]
+        warnings.warn(
+            "record_decay: cannot tell whether decay enters the optimizer's state, "
+            f"because its update could not be traced ({reason}). Pass history=True if "
+            "it does, as L2 does, and history=False if not.",
+            stacklevel=3,
+        )
         return False
 
 
@@ -135,18 +167,22 @@ def _keeps_decay(
 
     state = jax.eval_shape(lambda values: optimizer.init(rebuilt(values)), shapes)
     parts = (ROUNDING,) if _has(state, _ROUNDS) else ()
+    heard: set[str] = set()
 
     def after(*more: str) -> list[bool]:
         def function(values: list[Any], grads: list[Any], state: Any) -> Any:
-            extra_args = leave_out(*parts, *more)
-            made = rebuilt(grads), state, rebuilt(values)
-            return jax.tree.leaves(optimizer.update(*made, **extra_args)[1])
+            theta = rebuilt(values)
+            probe = Probe(optimizer, rebuilt(grads), state, state, theta, {})
+            _, new_state, found = probe._update(state, theta, *parts, *more)
+            heard.update(found)
+            return jax.tree.leaves(new_state)
 
         return dependent_outputs(function, shapes, shapes, state)
 
     reads = after()
-    if _has(state, _DECAYS):
-        pairs = zip(reads, after(DECAY), strict=True)
+    without = after(DECAY) if _has(state, _DECAYS) else []
+    if DECAY in heard:
+        pairs = zip(reads, without, strict=True)
         return any(reads_decay and not other for reads_decay, other in pairs)
     # A state that measures distances, such as Prodigy's, is no memory of decay.
     known = {shape.shape for shape in shapes}
@@ -155,7 +191,12 @@ def _keeps_decay(
 
 
 def _has(state: Any, names: tuple[str, ...]) -> bool:
-    return any(optax.tree.get_all_with_path(state, name) for name in names)
+    """Return whether a named tuple within ``state`` has a field of one of the names."""
+
+    def is_one(node: Any) -> bool:
+        return not set(names).isdisjoint(getattr(node, "_fields", ()))
+
+    return any(map(is_one, jax.tree.leaves(state, is_leaf=is_one)))
 
 
 def _move(param: Any, step: Any) -> Any:

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
+from optaxwd.telemetry._files import number
 from optaxwd.telemetry._quantities import QUANTITIES
 
 
@@ -63,13 +64,15 @@ def format_telemetry(telemetry: Mapping[str, float], *, leaf: str | None = None)
 
 
 def check_telemetry(telemetry: Any, owner: str) -> None:
-    """Raise unless ``telemetry`` is a mapping."""
+    """Raise unless ``telemetry`` is a mapping of names to numbers."""
     if not isinstance(telemetry, Mapping):
         raise TypeError(
             f"{owner}: telemetry must be a mapping of names to numbers, got "
             f"{telemetry!r} of type {type(telemetry).__name__}. Pass what "
             "read_telemetry(state) returns."
         )
+    for key, value in telemetry.items():
+        number(key, value, owner)
 
 
 def by_quantity(telemetry: Mapping[str, float]) -> dict[str, dict[str, float]]:

@@ -82,7 +82,9 @@ def observe(
     found = measured(summed(rows, ids, max(len(groups), 1)), walk, rate)
     if not groups:
         found = {name: value[-1:] for name, value in found.items()}
-    moments = root_moments(state, probe.params, moment_decays(probe.after, probe.state))
+    moments = root_moments(
+        state, probe.params, moment_decays(lambda x: probe.after(x)[1], probe.state)
+    )
     moments = [moments[index] for index in chosen]
     if keeps_moments(state):
         found |= of_moments(moments, ids, len(groups))

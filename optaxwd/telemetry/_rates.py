@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from optaxwd.tree import Path
 
@@ -22,20 +23,27 @@ class Node(NamedTuple):
     Attributes:
       path: keys and field names from the root.
       fields: what it holds, by name.
+      is_tuple: whether it is a named tuple, so that the names are surely not those of
+        parameters.
     """
 
     path: Path
     fields: Mapping[str, Any]
+    is_tuple: bool
 
 
 def nodes(state: Any, path: Path = ()) -> Iterator[Node]:
-    """Yield every part of a state that has names for its fields, outer ones first."""
+    """Yield every part of a state that has names for its fields, outer ones first.
+
+    What a checkpoint restored without a target has in place of a named tuple is a dict,
+    and so are parameters, whose names may be any.
+    """
     fields = _fields(state)
     if fields is None:
         for key, child in _children(state):
             yield from nodes(child, (*path, key))
         return
-    yield Node(path, fields)
+    yield Node(path, fields, isinstance(state, tuple))
     for name, child in fields.items():
         if name not in _CLOSED:
             yield from nodes(child, (*path, name))
@@ -52,16 +60,25 @@ def current_rates(state: Any, name: str) -> list[tuple[Path, Any]]:
       name: ``"learning_rate"``, ``"weight_decay"``, or that of a hyper-parameter.
     """
     found: list[tuple[Path, Any]] = []
-    for path, fields in nodes(state):
+    for path, fields, is_tuple in nodes(state):
         if any(path[: len(outer)] == outer for outer, _ in found):
             continue
-        injected = fields.get("hyperparams")
-        value = injected.get(name) if isinstance(injected, Mapping) else None
+        value = hyperparameters(fields).get(name)
         for field in _FIELDS.get(name, ()):
-            value = fields.get(field) if value is None else value
+            found_here = fields.get(field)
+            if value is None and (is_tuple or np.ndim(found_here) == 0):
+                value = found_here
         if value is not None:
             found.append((path, value))
     return found
+
+
+def hyperparameters(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what ``optax.inject_hyperparams`` keeps, if these are its fields."""
+    injected = fields.get("hyperparams")
+    if isinstance(injected, Mapping) and "inner_state" in fields:
+        return injected
+    return {}
 
 
 def _fields(node: Any) -> Mapping[str, Any] | None:

@@ -1,6 +1,5 @@
 """What a state has recorded, as a flat dict of numbers."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,11 +7,18 @@ import numpy as np
 from optaxwd._checks import is_known
 from optaxwd.telemetry._groups import names_in
 from optaxwd.telemetry._measures import OF_MOMENTS, PREDICTED, UNDEFINED
-from optaxwd.telemetry._rates import Node, current_rates, nodes
+from optaxwd.telemetry._rates import (
+    Node,
+    current_rates,
+    hyperparameters,
+    nodes,
+)
 from optaxwd.tree import Path
 
 _OWNER = "read_telemetry"
 _MAY_BE_UNDEFINED = (*PREDICTED, *OF_MOMENTS)
+# What only the state of a recorder has all of.
+_SIGNATURE = {"telemetry_count", "recorded_step", "recorded_groups", "measures"}
 
 
 def read_telemetry(state: Any) -> dict[str, float]:
@@ -52,10 +58,14 @@ def read_telemetry(state: Any) -> dict[str, float]:
     """
     state = getattr(state, "opt_state", state)
     found = [*nodes(state)]
-    recorders = [node for node in found if "telemetry_count" in node.fields]
+    recorders = [node for node in found if node.fields.keys() >= _SIGNATURE]
     telemetry: dict[str, float] = {}
+    taken = {
+        name for node in recorders for name in names_in(node.fields["recorded_groups"])
+    }
     for node, label in _labelled([(node.path, node) for node in recorders]):
-        telemetry |= _recorded(node, label)
+        label += " (all)" if label[1:] in taken else ""
+        _add(telemetry, _recorded(node, label), label)
     for name in _hyperparameters(found):
         for value, label in _labelled(_distinct(current_rates(state, name))):
             telemetry[_key(name) + label] = _number(value, name)
@@ -85,13 +95,18 @@ def _recorded(node: Node, label: str) -> dict[str, float]:
     return telemetry
 
 
+def _add(telemetry: dict[str, float], more: dict[str, float], label: str) -> None:
+    """Add the records of one more recorder; what is there already gets its label."""
+    for key, value in more.items():
+        telemetry[f"{key} ({label[1:]})" if key in telemetry else key] = value
+
+
 def _hyperparameters(found: list[Node]) -> list[str]:
     """Return the two rates, and the names of all numbers that are injected."""
     names = ["learning_rate", "weight_decay"]
     for node in found:
-        injected = node.fields.get("hyperparams")
-        if isinstance(injected, Mapping):
-            names += [name for name, x in injected.items() if hasattr(x, "dtype")]
+        injected = hyperparameters(node.fields)
+        names += [name for name, x in injected.items() if hasattr(x, "dtype")]
     return [*dict.fromkeys(names)]
 
 
@@ -118,7 +133,7 @@ def _labelled(places: list[tuple[Path, Any]]) -> list[tuple[Any, str]]:
     short = [path[:1] for path in differing]
     chosen = short if len(set(short)) == len(short) else differing
     return [
-        (value, "/" + "/".join(path))
+        (value, "/" + ("/".join(path) or "outermost"))
         for (_, value), path in zip(places, chosen, strict=True)
     ]
 

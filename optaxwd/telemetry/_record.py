@@ -12,6 +12,7 @@ from optaxwd._checks import (
     check_scalar_or_schedule,
     check_transformation,
     is_int,
+    is_known,
 )
 from optaxwd._typing import Scalar, ScalarOrSchedule
 from optaxwd.schedules import Walk, walk_of
@@ -45,7 +46,7 @@ class RecordDecayState(NamedTuple):
         else ``None``; shape ``()``, dtype float32.
       recorded_weight_decay: λ likewise.
       baseline_state: the state of a second run of the optimizer on the same gradients,
-        without decay; ``None`` where decay never enters the state.
+        without decay or at −θ; ``None`` where decay never enters the state.
     """
 
     inner_state: Any
@@ -120,9 +121,9 @@ def record_decay(
       history: whether to run the optimizer a second time on the same gradients, without
         decay and with a state of its own. Decay that enters moments, as L2 does, comes
         back out of them in later steps, and only so it is seen in full. ``None``: where
-        decay enters the state, which costs the memory of a second one; ``False``:
-        never, and of L2 only the part of this step's θ is seen, :math:`1 - \beta_1`
-        of the whole for Adam.
+        decay enters the state, at the cost of a second optimizer, with a warning where
+        that cannot be told; ``False``: never, and of L2 only the part of this step's θ
+        is seen, :math:`1 - \beta_1` of the whole for Adam.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs` with a
@@ -211,10 +212,13 @@ def record_decay(
             kept = {name: found[name].astype(jnp.float32) for name in state.measures}
             return kept, jnp.asarray(count, jnp.int32)
 
-        # A branch also where it is always taken: XLA keeps its memory apart.
         is_due = (count % every == 0) & (count >= 0)
         before = (dict(state.measures), state.recorded_step)
-        measures, recorded = jax.lax.cond(is_due, measure, lambda: before)
+        if is_known(is_due) and not jnp.ndim(is_due):
+            measures, recorded = measure() if is_due else before
+        else:
+            # A branch also where it is always taken: XLA keeps its memory apart.
+            measures, recorded = jax.lax.cond(is_due, measure, lambda: before)
         probe = recorded_first(measures, probe)
         steps, inner_state = inner.update(
             probe.grads, probe.state, probe.params, **extra_args

@@ -10,12 +10,28 @@ import numpy as np
 from optaxwd import tree
 from optaxwd.numerics import widen
 
+# Names of states, of Optax and of this library, whose `nu` is a mean of squares. Adam's
+# serves AdaMax and Yogi too, whose `nu` is none: the derivative tells.
+_KEEPS_MOMENTS = {
+    "ScaleByAdamState",
+    "ScaleByAmsgradState",
+    "ScaleByBeliefState",
+    "ScaleByNadamState",
+    "ScaleByRStdDevState",
+    "ScaleByRmsState",
+    "ScaleByRmsWithCountState",
+}
+
+
+# In place of a b2, where the slope is none.
+_NO_MEAN = 2.0
+
 
 class RootMoments(NamedTuple):
     """What is recorded of √v̂, of a leaf or of several; scalars or vectors.
 
     Attributes:
-      entries: number of entries.
+      entries: number of entries; 0 where `nu` is no mean of squares.
       total: Σ √v̂.
       least: min √v̂.
       largest: max √v̂.
@@ -107,19 +123,21 @@ def _slope(slopes: Any) -> Any:
     arrays = [x for x in jax.tree.leaves(slopes) if tree.is_inexact(x) and x.size]
     if not arrays:
         return None
-    # All entries are the same; one of a sharded array cannot be taken.
-    return jnp.max(jnp.real(min(arrays, key=lambda x: x.size)))
+    slopes = jnp.real(min(arrays, key=lambda x: x.size))
+    least, largest = jnp.min(slopes), jnp.max(slopes)
+    is_decay = (least == largest) & (least > 0) & (least < 1)
+    return jnp.where(is_decay, largest, _NO_MEAN)
 
 
 def _correction(node: Any, b2: Any) -> Any:
-    if b2 is None:
-        return 1.0
-    correction = 1 - jnp.asarray(b2, jnp.float32) ** node.count
-    return jnp.where(correction > 0, correction, 1)
+    """Return 1 − b2^t, which is negative for what is no mean of squares."""
+    return 1.0 if b2 is None else 1 - jnp.asarray(b2, jnp.float32) ** node.count
 
 
 @jax.jit
 def _root_moments(nu: jax.Array, correction: Any) -> RootMoments:
+    is_mean = correction > 0
+    correction = jnp.where(is_mean, correction, 1)
     roots = jnp.sqrt(jnp.real(nu).astype(jnp.float32) / correction)
     roots = jax.lax.stop_gradient(roots)
     starts = (jnp.float32(0), jnp.float32(jnp.inf), jnp.float32(-jnp.inf))
@@ -129,7 +147,8 @@ def _root_moments(nu: jax.Array, correction: Any) -> RootMoments:
         lambda x, y: (x[0] + y[0], jnp.minimum(x[1], y[1]), jnp.maximum(x[2], y[2])),
         tuple(range(roots.ndim)),
     )
-    return RootMoments(jnp.float32(nu.size), total, least, largest)
+    entries = jnp.where(is_mean, jnp.float32(nu.size), 0)
+    return RootMoments(entries, total, least, largest)
 
 
 def _nodes(state: Any) -> list[Any]:
@@ -137,4 +156,4 @@ def _nodes(state: Any) -> list[Any]:
 
 
 def _is_node(node: Any) -> bool:
-    return "nu" in getattr(node, "_fields", ())
+    return type(node).__name__ in _KEEPS_MOMENTS

@@ -117,6 +117,24 @@ def test_several_recorders():
     assert "step" not in found and "decay_rate" not in found
 
 
+def test_names_that_states_have_too():
+    names = ("decay_count", "telemetry_count", "current_learning_rate", "hyperparams")
+    params = {name: jnp.ones(3) for name in names}
+    for inner in (optax.adamw(0.1, weight_decay=DECAY), optax.sgd(0.1, momentum=0.9)):
+        tx = record_decay(inner)
+        _, state = tx.update(params, tx.init(params), params)
+        found = read_telemetry(state)
+        assert "learning_rate" not in found and found["weight_rms"] == 1
+    # A label may be the name of a leaf, and recorders may be nested.
+    labels = {"dense": "dense", "head": "dense/bias"}
+    tx = optax.partition(dict.fromkeys(labels.values(), record_decay(ours())), labels)
+    found = read_telemetry(trained(tx))
+    assert found["weight_rms/dense/bias"] != found["weight_rms/dense/bias (all)"]
+    found = read_telemetry(trained(record_decay(record_decay(ours()))))
+    assert found["cosine/outermost"] == found["cosine/inner_state"]
+    assert found["cosine/dense/bias"] == found["cosine/dense/bias (inner_state)"]
+
+
 def test_several_rates():
     both = {"body": ours(), "head": optaxwd.sgdw(0.5, weight_decay=0.25)}
     found = read_telemetry(trained(record_decay(optax.partition(both, labels))))

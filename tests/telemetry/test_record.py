@@ -237,6 +237,49 @@ def test_optimizers_that_scale_by_the_parameters_are_no_decay():
     assert read_telemetry(state)["decay_rate"] == pytest.approx(1e-3, rel=1e-3)
 
 
+def plain(tx):
+    """Return the same without extra arguments, as many wrappers do."""
+    return optax.GradientTransformation(tx.init, tx.update)
+
+
+DEAF = {
+    "a plain transformation": lambda tx: plain(tx),
+    "in a chain": lambda tx: optax.chain(plain(tx), optax.identity()),
+    "in precision": lambda tx: optaxwd.with_precision(plain(tx), "split"),
+    "MultiSteps": lambda tx: optax.MultiSteps(tx, 1).gradient_transformation(),
+    "jitted": lambda tx: optax.GradientTransformationExtraArgs(
+        tx.init, jax.jit(tx.update)
+    ),
+    "no extra arguments": lambda tx: optax.GradientTransformationExtraArgs(
+        tx.init, lambda updates, state, params=None: tx.update(updates, state, params)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DEAF)
+def test_wrappers_that_drop_what_they_are_asked(name):
+    wrap = DEAF[name]
+    *_, state = trained(record_decay(wrap(optaxwd.adamw(RATE, weight_decay=DECAY))), 3)
+    rate = read_telemetry(state)["decay_rate/dense/kernel"]
+    assert rate == pytest.approx(RATE * DECAY, rel=1e-3)
+    coupled = record_decay(wrap(optaxwd.sgd_l2(RATE, 0.9, weight_decay=DECAY)))
+    *_, state = trained(coupled, 3)
+    assert state.baseline_state is not None
+    # Of constant weights it would be 1 + 0.9 + 0.81 times as much.
+    rate = read_telemetry(state)["decay_rate/dense/kernel"]
+    assert rate == pytest.approx(2.71 * RATE * DECAY, rel=0.02)
+
+
+def test_what_cannot_be_traced_ahead_is_said():
+    tx = optax.chain(optax.adamw(RATE), optax.contrib.reduce_on_plateau())
+    with pytest.warns(UserWarning, match="could not be traced .* Pass history=True"):
+        assert record_decay(tx).init(arrays(0)).baseline_state is None
+    recorder, params = record_decay(tx, history=True), arrays(0)
+    state = recorder.init(params)
+    _, state = recorder.update(params, state, params, value=jnp.float32(1.0))
+    assert state.baseline_state is not None and read_telemetry(state)["step"] == 0
+
+
 def others():
     for name, info in optaxwd.list_optimizers().items():
         options = {"expected_scale": 1.0} if name == "amos" else {}
@@ -407,6 +450,12 @@ def test_root_second_moments_are_corrected(dtype, clip):
         # Rounded moments are recorded, as XLA pleases, before they are.
         assert got == pytest.approx(value, rel=2.0**-8), name
     assert found["sqrt_nu_max"] >= found["sqrt_nu_max/dense/kernel"]
+
+
+@pytest.mark.parametrize("make", [optax.adamax, optax.yogi])
+def test_what_is_no_mean_of_squares_is_not_recorded(make):
+    *_, state = trained(record_decay(make(RATE)), 3)
+    assert not any(key.startswith("sqrt_nu") for key in read_telemetry(state))
 
 
 def test_moments_that_are_not_corrected_are_taken_as_they_are():
