@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 from optaxwd.tree import Path
 
@@ -66,7 +65,8 @@ def current_rates(state: Any, name: str) -> list[tuple[Path, Any]]:
         value = hyperparameters(fields).get(name)
         for field in _FIELDS.get(name, ()):
             found_here = fields.get(field)
-            if value is None and (is_tuple or np.ndim(found_here) == 0):
+            is_scalar = getattr(found_here, "ndim", 0) == 0
+            if value is None and (is_tuple or is_scalar):
                 value = found_here
         if value is not None:
             found.append((path, value))
