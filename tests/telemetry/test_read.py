@@ -12,7 +12,7 @@ import orbax.checkpoint as ocp
 import pytest
 from flax import nnx
 from flax.training.train_state import TrainState
-from helpers import assert_identical
+from helpers import assert_identical, by_stage
 
 import optaxwd
 from optaxwd import read_telemetry, record_decay
@@ -92,7 +92,7 @@ WRAPPED = {
 }
 
 
-@pytest.mark.parametrize("name", WRAPPED)
+@pytest.mark.parametrize("name", by_stage(WRAPPED, first="injected outside"))
 def test_wrapped(name):
     make, updates = WRAPPED[name]
     found = read_telemetry(trained(make()))
@@ -161,9 +161,10 @@ def test_rates_without_a_recorder():
         optax.tree.get(trained(injected), "learning_rate")
 
 
-@pytest.mark.parametrize(
-    "name", ["adamh", "adamp", "adams", "adamspd", "amos", "muonw"]
-)
+OTHERS = ("adamh", "adamp", "adams", "adamspd", "amos", "muonw")
+
+
+@pytest.mark.parametrize("name", by_stage(OTHERS, first="adams"))
 def test_rates_of_other_optimizers(name):
     options = {"expected_scale": 1.0} if name == "amos" else {}
     tx = optaxwd.list_optimizers()[name].factory(schedule, **options)

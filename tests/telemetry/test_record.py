@@ -215,7 +215,7 @@ def test_every_law_of_ours_leaves_its_decay_out(name):
     assert state.baseline_state is None
 
 
-@pytest.mark.parametrize("rate", [1e-2, 5e-2])
+@pytest.mark.parametrize("rate", by_stage([1e-2, 5e-2], first=1e-2))
 def test_a_set_norm_decays_by_half_of_the_square_of_the_rotation(rate):
     tx = record_decay(optaxwd.adamh(rate))
     *_, state = trained(tx)
@@ -256,7 +256,7 @@ DEAF = {
 }
 
 
-@pytest.mark.parametrize("name", DEAF)
+@pytest.mark.parametrize("name", by_stage(DEAF, first="MultiSteps"))
 def test_wrappers_that_drop_what_they_are_asked(name):
     wrap = DEAF[name]
     *_, state = trained(record_decay(wrap(optaxwd.adamw(RATE, weight_decay=DECAY))), 3)
@@ -390,6 +390,7 @@ def test_every_so_many_steps_in_one_program(every):
     assert update._cache_size() == 1
 
 
+@pytest.mark.slow
 def test_rounding_swallows_decay_and_split_does_not():
     random = np.random.default_rng(0)
     params = {"w": jnp.asarray(random.uniform(1, 2, 4000), jnp.bfloat16)}
@@ -637,6 +638,7 @@ def test_the_step_has_no_copies_and_one_more_pass(optimized):
             assert recorded <= plain + 40
 
 
+@pytest.mark.slow
 def test_inside_of_transformations_of_jax():
     tx = record_decay(optaxwd.adamw(RATE, weight_decay=DECAY), every=2)
     params = {"w": jnp.arange(1.0, 5.0)}
