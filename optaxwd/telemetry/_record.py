@@ -205,7 +205,7 @@ def record_decay(
             found = observe(
                 probe,
                 group_names(groups, theta),
-                names_in(names_of(groups, theta)),
+                names_in(state.recorded_groups),
                 walk=walk,
                 learning_rate=rates[0],
             )
