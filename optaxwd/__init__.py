@@ -123,6 +123,7 @@ from optaxwd.transforms import (
 )
 from optaxwd.transforms import with_stable_weight_decay as with_stable_weight_decay
 from optaxwd.tree import leaf_paths as leaf_paths
+from optaxwd.tree import state_shardings as state_shardings
 
 __version__ = "0.1.0"
 
@@ -225,6 +226,7 @@ __all__ = [
     "sgdp",
     "sgds",
     "sgdw",
+    "state_shardings",
     "step_on_hyperball",
     "tied_weight_decay_schedule",
     "timescale",

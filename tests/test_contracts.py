@@ -220,6 +220,7 @@ NOT_TRANSFORMATIONS = {
     "read_json_lines",
     "read_telemetry",
     "scale_weight_decay",
+    "state_shardings",
     "tied_weight_decay_schedule",
     "timescale",
     "warmup_compensated_schedule",

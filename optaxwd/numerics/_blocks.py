@@ -10,6 +10,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from optaxwd.numerics._shardings import fit_sharding, sharding_of, with_auto_axes
+
 BLOCK = 256
 
 _MAGNITUDE = 0x7FFFFFFF
@@ -40,8 +42,6 @@ def scale_shape(shape: tuple[int, ...]) -> tuple[int, ...] | None:
     return (*shape[:axis], blocks, *(1 for _ in shape[axis + 1 :]))
 
 
-# Compiled, because a state outside of a compiled step would hold all that is between.
-@jax.jit
 def quantize(x: jax.Array, key: jax.Array | None = None) -> tuple[jax.Array, jax.Array]:
     """Round to 8-bit codes, which are relative to each block's largest.
 
@@ -64,6 +64,19 @@ def quantize(x: jax.Array, key: jax.Array | None = None) -> tuple[jax.Array, jax
       divided by. A block in which nothing is a normal float32 becomes zero. One that
       holds NaN or infinity becomes that as a whole.
     """
+    shape = scale_shape(x.shape)
+    if shape is None:
+        raise ValueError(
+            f"quantize: the size must be a multiple of {BLOCK}, got shape {x.shape}. "
+            "Keep such an array as it is."
+        )
+    codes = sharding_of(x)
+    return with_auto_axes(_quantize, (codes, fit_sharding(codes, shape)))(x, key)
+
+
+# Compiled, because a state outside of a compiled step would hold all that is between.
+@jax.jit
+def _quantize(x: jax.Array, key: jax.Array | None) -> tuple[jax.Array, jax.Array]:
     bits = jax.lax.bitcast_convert_type(_in_blocks(x), jnp.uint32)
     magnitude = bits & _MAGNITUDE
     # As integers, magnitudes are ordered as the floats are, infinity and NaN above.
@@ -91,7 +104,6 @@ def quantize(x: jax.Array, key: jax.Array | None = None) -> tuple[jax.Array, jax
     return codes.astype(jnp.uint8).reshape(x.shape), scales
 
 
-@jax.jit
 def dequantize(codes: jax.Array, scales: jax.Array) -> jax.Array:
     """Return the numbers that :func:`quantize` rounded to, in float32.
 
@@ -103,6 +115,11 @@ def dequantize(codes: jax.Array, scales: jax.Array) -> jax.Array:
       codes: uint8, any shape that has a :func:`scale_shape`.
       scales: float32, of that shape.
     """
+    return with_auto_axes(_dequantize, sharding_of(codes))(codes, scales)
+
+
+@jax.jit
+def _dequantize(codes: jax.Array, scales: jax.Array) -> jax.Array:
     code = _in_blocks(codes).astype(jnp.uint32)
     scale = jax.lax.bitcast_convert_type(scales, jnp.uint32)
     scale = scale.reshape(*code.shape[:-1], 1)
@@ -145,13 +162,8 @@ def _float(bits: jax.Array) -> jax.Array:
 
 def _in_blocks(x: jax.Array) -> jax.Array:
     """Return ``x`` with the axes that blocks run over as two, blocks and entries."""
-    shape = x.shape
-    axis = _first_merged(shape)
-    if axis is None:
-        raise ValueError(
-            f"quantize: the size must be a multiple of {BLOCK}, got shape {shape}. "
-            "Keep such an array as it is."
-        )
+    shape, axis = x.shape, _first_merged(x.shape)
+    assert axis is not None
     return x.reshape(*shape[:axis], math.prod(shape[axis:]) // BLOCK, BLOCK)
 
 

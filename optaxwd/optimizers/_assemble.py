@@ -32,6 +32,7 @@ from optaxwd.transforms import (
     read_once,
     scale_by_learning_rate,
 )
+from optaxwd.tree import init_beside_params
 
 
 def assemble(
@@ -304,4 +305,4 @@ def _checked(
         check_params(params, owner)
         return chain.update(updates, state, params, **extra_args)
 
-    return optax.GradientTransformationExtraArgs(chain.init, update)
+    return init_beside_params(optax.GradientTransformationExtraArgs(chain.init, update))

@@ -12,6 +12,7 @@ import optax.contrib
 
 from optaxwd._checks import check_decay_factor, one_mask
 from optaxwd._typing import Coupling, Form, Mask, Scalar, ScalarOrSchedule
+from optaxwd.numerics import sharding_of, with_auto_axes
 from optaxwd.optimizers._assemble import assemble
 from optaxwd.optimizers._clipped import clip_before
 from optaxwd.precision import Precision
@@ -204,7 +205,7 @@ def orthogonalise(
     newer: dict[str, Any] = {}
     if preconditioning != "frobenius":
         newer["preconditioning"] = preconditioning
-    return keep_dtypes(
+    muon = keep_dtypes(
         optax.contrib.scale_by_muon(
             ns_coeffs,
             ns_steps,
@@ -217,6 +218,21 @@ def orthogonalise(
             **newer,
         )
     )
+
+    def update(
+        updates: optax.Updates,
+        state: Any,
+        params: optax.Params | None = None,
+        **extra_args: Any,
+    ) -> tuple[optax.Updates, Any]:
+        # Products over sharded axes, whose results JAX cannot place by itself.
+        shardings = jax.tree.map(sharding_of, (updates, state))
+        apply = with_auto_axes(
+            lambda *args: muon.update(*args, **extra_args), shardings
+        )
+        return apply(updates, state, params)
+
+    return optax.GradientTransformationExtraArgs(muon.init, update)
 
 
 def numbers_of_matrices(dimension_numbers: Any) -> Callable[[optax.Updates], Any]:

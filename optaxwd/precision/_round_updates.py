@@ -8,6 +8,7 @@ import optax
 from optaxwd._checks import check_choice, check_params
 from optaxwd._leave_out import ROUNDING, leaves_out
 from optaxwd.precision._rounder import Rounder, widen_narrow
+from optaxwd.tree import init_beside_params
 
 _NAME = "round_updates"
 _MODES = ("stochastic", "compensated", "split")
@@ -115,4 +116,5 @@ def round_updates(
             return jax.tree.map(widen_narrow, updates), state
         return rounder.step(updates, theta, state)
 
-    return optax.GradientTransformationExtraArgs(rounder.init, update)
+    transform = optax.GradientTransformationExtraArgs(rounder.init, update)
+    return init_beside_params(transform)

@@ -163,7 +163,8 @@ def apply_precision(
         updates, rounding = rounder.step(steps, theta, state.rounding)
         return updates, PrecisionState(inner_state, rounding)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    transform = optax.GradientTransformationExtraArgs(init, update)
+    return tree.init_beside_params(transform)
 
 
 def float32_parameters(params: optax.Params, state: Any) -> optax.Params:

@@ -9,6 +9,7 @@ import numpy as np
 
 from optaxwd import tree
 from optaxwd.numerics import widen
+from optaxwd.telemetry._sums import reduces_together
 
 # Names of states, of Optax and of this library, whose `nu` is a mean of squares. Adam's
 # serves AdaMax and Yogi too, whose `nu` is none: the derivative tells.
@@ -140,15 +141,17 @@ def _root_moments(nu: jax.Array, correction: Any) -> RootMoments:
     correction = jnp.where(is_mean, correction, 1)
     roots = jnp.sqrt(jnp.real(nu).astype(jnp.float32) / correction)
     roots = jax.lax.stop_gradient(roots)
+    entries = jnp.where(is_mean, jnp.float32(nu.size), 0)
+    if not reduces_together():
+        return RootMoments(entries, jnp.sum(roots), jnp.min(roots), jnp.max(roots))
     starts = (jnp.float32(0), jnp.float32(jnp.inf), jnp.float32(-jnp.inf))
-    total, least, largest = jax.lax.reduce(
+    reduced = jax.lax.reduce(
         (roots,) * 3,
         starts,
         lambda x, y: (x[0] + y[0], jnp.minimum(x[1], y[1]), jnp.maximum(x[2], y[2])),
         tuple(range(roots.ndim)),
     )
-    entries = jnp.where(is_mean, jnp.float32(nu.size), 0)
-    return RootMoments(entries, total, least, largest)
+    return RootMoments(entries, *reduced)
 
 
 def _nodes(state: Any) -> list[Any]:

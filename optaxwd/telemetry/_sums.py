@@ -88,18 +88,27 @@ def landing(target: jax.Array, param: jax.Array) -> jax.Array:
 def _sum_all(products: tuple[jax.Array, ...]) -> list[jax.Array]:
     """Return the sum of each, in one pass over what they are computed from.
 
-    One reduction of several operands: XLA would read everything anew for each of
-    several reductions. The first axis is summed last, so that a CPU can share the work
-    among its cores.
+    One reduction of several operands: XLA for CPUs would read everything anew for each
+    of several reductions. The first axis is summed last, so that a CPU can share the
+    work among its cores.
     """
     dtype = jnp.result_type(*products)
     products = tuple(x.astype(dtype) for x in products)
     shape = products[0].shape
-    if math.prod(shape[1:]) > 1:
+    if math.prod(shape[1:]) > 1 and reduces_together():
         zeros = (jnp.zeros([], dtype),) * len(products)
         axes = tuple(range(1, len(shape)))
         products = jax.lax.reduce(products, zeros, _add, axes)
     return [jnp.sum(x) for x in products]
+
+
+def reduces_together() -> bool:
+    """Return whether one reduction of several operands is better than several.
+
+    Not over several devices: XLA gathers the parts of such a reduction, while it adds
+    those of the others up, all in one message.
+    """
+    return jax.device_count() == 1
 
 
 def _add(x: tuple[Any, ...], y: tuple[Any, ...]) -> tuple[Any, ...]:

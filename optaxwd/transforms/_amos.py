@@ -25,7 +25,7 @@ from optaxwd.transforms._moments import bias_correction, running_mean
 from optaxwd.transforms._norms import square_norm
 from optaxwd.transforms._rates import current, rates_at, value_at
 from optaxwd.transforms._scales import ExpectedScale, check_scales, scales_of
-from optaxwd.tree import map_to_trees
+from optaxwd.tree import init_beside_params, map_to_trees
 
 _NAME = "scale_by_amos"
 
@@ -231,7 +231,8 @@ def amos_stage(
         rate = current(learning_rate, state.amos_count, "learning_rate", owner)
         return steps, ScaleByAmosState(count, v, b, rate)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    transform = optax.GradientTransformationExtraArgs(init, update)
+    return init_beside_params(transform)
 
 
 class _Now(NamedTuple):

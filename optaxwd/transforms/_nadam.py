@@ -11,6 +11,7 @@ from optaxwd._typing import Scalar
 from optaxwd.numerics import widen
 from optaxwd.transforms._dtypes import keep_dtypes
 from optaxwd.transforms._one_pass import in_one_pass
+from optaxwd.tree import init_beside_params
 
 
 class ScaleByNadamState(NamedTuple):
@@ -136,4 +137,4 @@ def scale_by_nadam(
         return directions, ScaleByNadamState(count, product, mu, nu)
 
     transform = optax.GradientTransformationExtraArgs(init, update)
-    return in_one_pass(keep_dtypes(transform, keep_updates=True))
+    return init_beside_params(in_one_pass(keep_dtypes(transform, keep_updates=True)))

@@ -255,7 +255,8 @@ def project_stage(
         count = optax.safe_increment(state.decay_count)
         return directions, ProjectUpdatesState(count, inner_state, now)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    transform = optax.GradientTransformationExtraArgs(init, update)
+    return tree.init_beside_params(transform)
 
 
 def _project(

@@ -217,7 +217,8 @@ def selective_stage(
         )
         return steps, after
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    transform = optax.GradientTransformationExtraArgs(init, update)
+    return tree.init_beside_params(transform)
 
 
 def _project(

@@ -27,6 +27,7 @@ from optaxwd.transforms._second_moments import (
     find_second_moments,
     mean_second_moment,
 )
+from optaxwd.tree import init_beside_params
 
 _NAME = "with_stable_weight_decay"
 
@@ -234,7 +235,8 @@ def stable_decay_stage(
         )
         return decayed, after
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    transform = optax.GradientTransformationExtraArgs(init, update)
+    return init_beside_params(transform)
 
 
 def _with_unit_gradient(

@@ -14,7 +14,9 @@ from optaxwd.tree._paths import is_inexact_array as is_inexact_array
 from optaxwd.tree._paths import leaf_paths as leaf_paths
 from optaxwd.tree._paths import leaves_with_paths as leaves_with_paths
 from optaxwd.tree._paths import path_string as path_string
+from optaxwd.tree._placed import init_beside_params as init_beside_params
 from optaxwd.tree._rows import map_to_trees as map_to_trees
+from optaxwd.tree._shardings import state_shardings as state_shardings
 
 __all__ = [
     "Leaf",
@@ -22,10 +24,12 @@ __all__ = [
     "Path",
     "broadcast_prefix",
     "described_leaves",
+    "init_beside_params",
     "is_inexact",
     "is_inexact_array",
     "leaf_paths",
     "leaves_with_paths",
     "map_to_trees",
     "path_string",
+    "state_shardings",
 ]

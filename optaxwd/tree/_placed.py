@@ -1,0 +1,46 @@
+"""A state that is placed where its parameters are, also by a compiled ``init``."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from optaxwd.tree._parts import parameters_of
+from optaxwd.tree._paths import is_inexact_array
+
+
+def init_beside_params(
+    transform: optax.GradientTransformationExtraArgs,
+) -> optax.GradientTransformationExtraArgs:
+    """Return ``transform`` with an ``init`` that shards its state as the parameters.
+
+    JAX makes what depends on no input on one device, and moments of zeros depend on
+    none. Here they do: each is chosen, by a constant that XLA removes once arrays are
+    partitioned, over its parameter.
+    """
+
+    def init(params: optax.Params) -> Any:
+        state = transform.init(params)
+        if not any(map(_is_traced, jax.tree.leaves(params))):
+            return state
+        leaves = [
+            _beside(leaf, param) for _, leaf, _, param in parameters_of(state, params)
+        ]
+        return jax.tree.unflatten(jax.tree.structure(state), leaves)
+
+    return optax.GradientTransformationExtraArgs(init, transform.update)
+
+
+def _beside(leaf: Any, param: Any) -> Any:
+    if not _is_traced(param) or not is_inexact_array(param):
+        return leaf
+    if param.shape != leaf.shape:
+        return leaf
+    if not jnp.issubdtype(leaf.dtype, jnp.complexfloating):
+        param = jnp.real(param)
+    return jnp.where(jnp.zeros([], bool), param.astype(leaf.dtype), leaf)
+
+
+def _is_traced(param: Any) -> bool:
+    return isinstance(param, jax.core.Tracer)
