@@ -156,10 +156,12 @@ def compile_expression(pattern: Any, where: str) -> re.Pattern[str]:
         )
     try:
         return re.compile(pattern)
-    except re.error as error:
-        at = "" if error.pos is None else f" at position {error.pos}"
+    except (re.error, OverflowError, RecursionError) as error:
+        position = getattr(error, "pos", None)
+        at = "" if position is None else f" at position {position}"
+        reason = getattr(error, "msg", str(error))
         raise ValueError(
-            f"{where}: {pattern!r} is not a regular expression: {error.msg}{at}. "
+            f"{where}: {pattern!r} is not a regular expression: {reason}{at}. "
             "For file-name patterns such as '**/bias' use glob(…)."
         ) from None
 
@@ -176,11 +178,18 @@ def _ask(predicate: Callable[..., Any], leaf: tree.Leaf, where: str) -> bool:
 
 
 def _glob_matches(parts: list[str], components: list[str]) -> bool:
-    if not parts:
-        return not components
-    if parts[0] == "**":
-        rest = (components[i:] for i in range(len(components) + 1))
-        return any(_glob_matches(parts[1:], some) for some in rest)
-    if not components or not fnmatch.fnmatchcase(components[0], parts[0]):
-        return False
-    return _glob_matches(parts[1:], components[1:])
+    # How many components the parts so far may have matched: with several `**`, trying
+    # them one after another would take time exponential in their number.
+    reached = {0}
+    for part in parts:
+        if part == "**":
+            reached = set(range(min(reached), len(components) + 1))
+        else:
+            reached = {
+                i + 1
+                for i in reached
+                if i < len(components) and fnmatch.fnmatchcase(components[i], part)
+            }
+        if not reached:
+            return False
+    return len(components) in reached

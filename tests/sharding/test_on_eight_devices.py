@@ -1,0 +1,30 @@
+"""The checks of this folder, in a process with eight devices.
+
+JAX fixes the number of devices before it starts, so they are collected only there.
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+CHECKS = pathlib.Path(__file__).parent
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(path.stem for path in CHECKS.glob("check_*")))
+def test_with_eight_devices(name):
+    environment = {
+        **os.environ,
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+        "JAX_PLATFORMS": "cpu",
+    }
+    # Programs are looked at as they will run.
+    environment.pop("JAX_DISABLE_MOST_OPTIMIZATIONS", None)
+    command = [sys.executable, "-m", "pytest", "-q", "--numprocesses=0"]
+    command += ["-o", "python_files=check_*.py", "-o", "python_functions=check_*"]
+    command += [str(CHECKS / f"{name}.py")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
