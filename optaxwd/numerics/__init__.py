@@ -6,6 +6,7 @@ from optaxwd.numerics._blocks import scale_shape as scale_shape
 from optaxwd.numerics._rounding import round_nearest as round_nearest
 from optaxwd.numerics._rounding import round_stochastic as round_stochastic
 from optaxwd.numerics._rounding import spacing as spacing
+from optaxwd.numerics._shardings import beside as beside
 from optaxwd.numerics._shardings import fit_sharding as fit_sharding
 from optaxwd.numerics._shardings import sharding_of as sharding_of
 from optaxwd.numerics._shardings import with_auto_axes as with_auto_axes
@@ -16,6 +17,7 @@ from optaxwd.numerics._widen import widen as widen
 
 __all__ = [
     "as_float32",
+    "beside",
     "dequantize",
     "fit_sharding",
     "join",

@@ -10,7 +10,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from optaxwd.numerics._shardings import fit_sharding, sharding_of, with_auto_axes
+from optaxwd.numerics._shardings import (
+    beside,
+    fit_sharding,
+    sharding_of,
+    with_auto_axes,
+)
 
 BLOCK = 256
 
@@ -101,7 +106,8 @@ def _quantize(x: jax.Array, key: jax.Array | None) -> tuple[jax.Array, jax.Array
     shape = scale_shape(x.shape)
     assert shape is not None
     scales = _float(largest | signs << 31).reshape(shape)
-    return codes.astype(jnp.uint8).reshape(x.shape), scales
+    codes = codes.astype(jnp.uint8).reshape(x.shape)
+    return beside(codes, x), scales
 
 
 def dequantize(codes: jax.Array, scales: jax.Array) -> jax.Array:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 
@@ -33,6 +34,17 @@ def with_auto_axes(function: Callable[..., Any], shardings: Any) -> Callable[...
 def sharding_of(x: Any) -> Any:
     """Return how an array is sharded over explicit axes: part of its type in JAX."""
     return jax.typeof(x).sharding
+
+
+def beside(x: jax.Array, like: jax.Array) -> jax.Array:
+    """Return ``x``, sharded as ``like`` of the same shape, if XLA partitions both.
+
+    As if a choice were to be made between the two, entry by entry. It is a constant,
+    which XLA removes, but only after arrays are partitioned.
+    """
+    if not jnp.issubdtype(x.dtype, jnp.complexfloating):
+        like = jnp.real(like)
+    return jnp.where(jnp.zeros([], bool), like.astype(x.dtype), x)
 
 
 def fit_sharding(sharding: NamedSharding, shape: tuple[int, ...]) -> NamedSharding:

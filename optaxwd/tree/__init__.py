@@ -5,6 +5,7 @@ NNX ``Variable``, whose own ``value`` is not part of it.
 """
 
 from optaxwd.tree._match import broadcast_prefix as broadcast_prefix
+from optaxwd.tree._parts import parameters_of as parameters_of
 from optaxwd.tree._paths import Leaf as Leaf
 from optaxwd.tree._paths import LeafPaths as LeafPaths
 from optaxwd.tree._paths import Path as Path
@@ -30,6 +31,7 @@ __all__ = [
     "leaf_paths",
     "leaves_with_paths",
     "map_to_trees",
+    "parameters_of",
     "path_string",
     "state_shardings",
 ]

@@ -3,9 +3,9 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import optax
 
+from optaxwd.numerics import beside
 from optaxwd.tree._parts import parameters_of
 from optaxwd.tree._paths import is_inexact_array
 
@@ -16,8 +16,7 @@ def init_beside_params(
     """Return ``transform`` with an ``init`` that shards its state as the parameters.
 
     JAX makes what depends on no input on one device, and moments of zeros depend on
-    none. Here they do: each is chosen, by a constant that XLA removes once arrays are
-    partitioned, over its parameter.
+    none.
     """
 
     def init(params: optax.Params) -> Any:
@@ -37,9 +36,7 @@ def _beside(leaf: Any, param: Any) -> Any:
         return leaf
     if param.shape != leaf.shape:
         return leaf
-    if not jnp.issubdtype(leaf.dtype, jnp.complexfloating):
-        param = jnp.real(param)
-    return jnp.where(jnp.zeros([], bool), param.astype(leaf.dtype), leaf)
+    return beside(leaf, param)
 
 
 def _is_traced(param: Any) -> bool:

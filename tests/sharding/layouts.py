@@ -14,19 +14,13 @@ import optaxwd
 
 WIDTH, HIDDEN, WORDS, LAYERS = 256, 512, 64, 2
 
-# What each kind of leaf has along its axes: every layer's matrices are stacked.
+# One leaf of each kind; every layer's matrices are stacked.
 SHAPES = {
     "embedding": (WORDS, WIDTH),
     "layers": {
-        "attention": {
-            "qkv": (LAYERS, WIDTH, 3 * WIDTH),
-            "out": (LAYERS, WIDTH, WIDTH),
-        },
-        "mlp": {
-            "up": (LAYERS, WIDTH, HIDDEN),
-            "up_bias": (LAYERS, HIDDEN),
-            "down": (LAYERS, HIDDEN, WIDTH),
-        },
+        "qkv": (LAYERS, WIDTH, 3 * WIDTH),
+        "up_bias": (LAYERS, HIDDEN),
+        "down": (LAYERS, HIDDEN, WIDTH),
         "norm_scale": (LAYERS, WIDTH),
     },
     "head": (WIDTH, WORDS),
@@ -37,15 +31,9 @@ SHAPES = {
 FSDP = {
     "embedding": PartitionSpec(None, "data"),
     "layers": {
-        "attention": {
-            "qkv": PartitionSpec(None, "data"),
-            "out": PartitionSpec(None, "data"),
-        },
-        "mlp": {
-            "up": PartitionSpec(None, "data"),
-            "up_bias": PartitionSpec(None, "data"),
-            "down": PartitionSpec(None, "data"),
-        },
+        "qkv": PartitionSpec(None, "data"),
+        "up_bias": PartitionSpec(None, "data"),
+        "down": PartitionSpec(None, "data"),
         "norm_scale": PartitionSpec(None, "data"),
     },
     "head": PartitionSpec("data"),
@@ -56,15 +44,9 @@ FSDP = {
 TENSOR_PARALLEL = {
     "embedding": PartitionSpec("model", "data"),
     "layers": {
-        "attention": {
-            "qkv": PartitionSpec(None, "data", "model"),
-            "out": PartitionSpec(None, "model", "data"),
-        },
-        "mlp": {
-            "up": PartitionSpec(None, "data", "model"),
-            "up_bias": PartitionSpec(None, "model"),
-            "down": PartitionSpec(None, "model", "data"),
-        },
+        "qkv": PartitionSpec(None, "data", "model"),
+        "up_bias": PartitionSpec(None, "model"),
+        "down": PartitionSpec(None, "model", "data"),
         "norm_scale": PartitionSpec(),
     },
     "head": PartitionSpec("data", "model"),
