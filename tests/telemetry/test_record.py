@@ -638,6 +638,21 @@ def test_the_step_has_no_copies_and_one_more_pass(optimized):
             assert recorded <= plain + 40
 
 
+@pytest.mark.parametrize("groups", [None, optaxwd.rules.standard()])
+def test_map_params_takes_more_trees_like_the_parameters(groups):
+    """As sharded training does, to lay shardings of parameters over a state."""
+    params = arrays(0)
+    tx = record_decay(optaxwd.adamw(RATE, DECAY), groups=groups)
+    state = tx.init(params)
+    specs = jax.tree.map(lambda x: f"of {x.shape}", params)
+    mapped = optax.tree.map_params(
+        tx, lambda _, spec: spec, state, specs, transform_non_params=lambda _: "number"
+    )
+    for name in ("mu", "nu"):
+        assert optax.tree.get(mapped.inner_state, name) == specs
+    assert mapped.telemetry_count == mapped.measures["decay_share"] == "number"
+
+
 @pytest.mark.slow
 def test_inside_of_transformations_of_jax():
     tx = record_decay(optaxwd.adamw(RATE, weight_decay=DECAY), every=2)
