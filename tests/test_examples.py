@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -98,3 +99,16 @@ def test_low_precision(tmp_path):
         swallowed = digits["nearest"]["test"][seed] - loss
         assert abs(digits["split"]["test"][seed] - loss) < swallowed / 10, seed
     assert set(numbers["trained"]) == {"digits, η = 1e-3", "language, η = 5e-3"}
+
+
+@pytest.mark.slow
+def test_distributed():
+    printed = run(
+        "-m", "examples.train_distributed", "--steps", "50", "--layout", "data"
+    )
+    assert printed.startswith("2 × 2 devices (cpu), digits, layout data\n")
+    # Once: process 0 speaks for both.
+    steps = re.findall(r"^step +(\d+) · loss ([\d.]+) · η", printed, re.MULTILINE)
+    assert [int(step) for step, _ in steps] == list(range(0, 50, 5))
+    assert float(steps[-1][1]) < float(steps[0][1]) / 2
+    assert "the same in all processes" in printed

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import jax
+import jax.numpy as jnp
 
 from optaxwd import tree
 from optaxwd.rules import DecayRules
@@ -54,11 +55,12 @@ def group_names(groups: Groups, params: Any) -> list[str | None]:
 def names_of(groups: Groups, params: Any) -> Any:
     """Return the names of all groups as the keys of a dict that holds nothing.
 
-    A state can hold no text. Without parameters they are returned themselves, which is
-    what :func:`optax.tree.map_params` can lay over any names.
+    A state can hold no text. Without parameters it is a number, which is what
+    :func:`optax.tree.map_params` can lay over any names: the parameters that it asks
+    with would stand for arrays that match them.
     """
     if not jax.tree.leaves(params):
-        return params
+        return jnp.zeros([], jnp.int32)
     return dict.fromkeys(sorted({x for x in group_names(groups, params) if x}), ())
 
 

@@ -484,6 +484,21 @@ def test_nan_is_seen():
     assert np.isnan(found["update_rms/w"]) and found["weight_rms/w"] == pytest.approx(1)
 
 
+@pytest.mark.parametrize("groups", [None, optaxwd.rules.standard()])
+def test_map_params_takes_more_trees_like_the_parameters(groups):
+    """As sharded training does, to lay shardings of parameters over a state."""
+    params = arrays(0)
+    tx = record_decay(optaxwd.adamw(RATE, DECAY), groups=groups)
+    state = tx.init(params)
+    specs = jax.tree.map(lambda x: f"of {x.shape}", params)
+    mapped = optax.tree.map_params(
+        tx, lambda _, spec: spec, state, specs, transform_non_params=lambda _: "number"
+    )
+    for name in ("mu", "nu"):
+        assert optax.tree.get(mapped.inner_state, name) == specs
+    assert mapped.telemetry_count == mapped.measures["decay_share"] == "number"
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
