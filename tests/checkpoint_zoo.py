@@ -56,17 +56,12 @@ WRAPPED = {
         )
     ),
     "inject_hyperparams": Case(
-        lambda: optax.inject_hyperparams(optaxwd.adamw)(
+        lambda: optax.inject_hyperparams(optaxwd.adamw, static_args=("mask",))(
             schedule, weight_decay=0.1, mask=RULES
         )
     ),
     "multi_steps": Case(
         lambda: optax.MultiSteps(optaxwd.adamw(schedule), 2).gradient_transformation()
-    ),
-    "named_chain": Case(
-        lambda: optax.named_chain(
-            ("clip", optax.clip(1.0)), ("step", optaxwd.sgdw(schedule, 0.9))
-        )
     ),
     "partition": Case(
         lambda: optax.partition(

@@ -16,8 +16,9 @@ import time
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
-from examples import train_resumable
 from helpers import assert_identical
+
+from examples import train_resumable
 
 ROOT = pathlib.Path(__file__).parents[2]
 STEPS, EVERY, KEEP, KILLS = 600, 4, 3, 30

@@ -83,7 +83,7 @@ def test_a_state_without_arrays():
     assert_identical(optaxwd.restore_state(through_flax(state), state), state)
 
 
-def test_arrays_without_entries_go_through_flax(tmp_path):
+def test_arrays_without_entries_go_through_flax():
     """Orbax says that it cannot save them."""
     tx, params = optaxwd.adamw(0.1), {"none of it": jnp.zeros((0, 3))}
     state = tx.init(params)
@@ -125,6 +125,17 @@ def test_a_train_state(tmp_path):
     assert_identical(targeted, state)
     assert_identical(optaxwd.restore_state(plain, like), state)
     assert_identical(optaxwd.restore_state(through_flax(state), like), state)
+
+
+def test_a_named_chain(tmp_path):
+    """Its state is an OrderedDict, which Flax takes only as a dict."""
+    tx = optax.named_chain(("clip", optax.clip(1.0)), ("step", optaxwd.adamw(0.1)))
+    state = tx.init(parameters(CASES["adamw"]))
+    (plain,) = through_orbax(tmp_path / "state", state, None)
+    assert_identical(optaxwd.restore_state(plain, state), state)
+    with pytest.raises(TypeError, match="OrderedDict"):
+        flax.serialization.to_bytes(state)
+    assert_identical(optaxwd.restore_state(through_flax(dict(state)), state), state)
 
 
 def test_a_step_that_is_a_python_number():
