@@ -40,6 +40,7 @@ def main():
     shardings = {name: NamedSharding(mesh, spec) for name, spec in specs.items()}
     check_laws({name: make(name) for name in NAMES}, shardings)
     check_precision(shardings)
+    check_restored(shardings)
     print(f"all agree: {len(NAMES)}")
 
 
@@ -115,6 +116,25 @@ def check_precision(shardings):
         for key in shapes:
             assert many[key].sharding.is_equivalent_to(shardings[key], many[key].ndim)
         assert_identical(*jax.device_get(((many, many_state), (one, one_state))))
+
+
+def check_restored(shardings):
+    """Restore arrays of one device, and of no sharding, to where a target has them."""
+    import flax.serialization
+    import jax
+    from helpers import assert_identical
+
+    import optaxwd
+
+    shapes, tx = {"w": (8, 16), "b": (16,)}, optaxwd.adamw(0.1, anchor="init")
+    placed = jax.device_put(arrays(shapes, "float32"), shardings)
+    state = tx.init(placed)
+    data = flax.serialization.msgpack_restore(flax.serialization.to_bytes(state))
+    for restored in (data, jax.device_put(jax.device_get(state), jax.devices()[3])):
+        back = optaxwd.restore_state(restored, state)
+        check_state(back, shapes, shardings, "restored")
+        assert_identical(jax.device_get(back), jax.device_get(state))
+        jax.jit(tx.update, donate_argnums=1)(placed, back, placed)
 
 
 if __name__ == "__main__":

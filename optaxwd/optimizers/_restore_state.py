@@ -34,7 +34,8 @@ def restore_state(restored: Any, like: Any) -> Any:
       ``like`` may be stored as their data (:func:`jax.random.key_data`).
 
     Raises:
-      ValueError: if a path is missing or left over, or a shape or a dtype differs.
+      ValueError: if a path is missing or left over, a shape or a dtype differs, or
+        ``like`` is sharded over an abstract mesh, which names no devices.
 
     Examples:
       >>> import flax.serialization
@@ -59,7 +60,10 @@ def restore_state(restored: Any, like: Any) -> Any:
         inside = path[-1:] == ("value",) and path not in wanted
         found[path[:-1] if inside and path[:-1] in wanted else path] = value
     _check_paths(found, wanted)
-    values = [_restored(path, found[path], leaf) for path, leaf in wanted.items()]
+    spread = any(map(_is_spread, wanted.values()))
+    values = [
+        _restored(path, found[path], leaf, spread) for path, leaf in wanted.items()
+    ]
     return jax.tree.unflatten(jax.tree.structure(like), values)
 
 
@@ -94,15 +98,30 @@ def _first(paths: list[Any]) -> str:
     return f"{tree.path_string(paths[0])}{others}"
 
 
-def _restored(path: Any, value: Any, like: Any) -> Any:
+def _restored(path: Any, value: Any, like: Any, spread: bool) -> Any:
     """Return ``value`` as an array that is placed as ``like`` says, or raise."""
     if _is_key(like) and not _is_key(value):
         value = _wrapped(path, value, like)
     check_same_array(tree.path_string(path), value, like, _OWNER)
-    sharding = getattr(like, "sharding", None)
-    if sharding is not None and len(sharding.device_set) > 1:
-        return jax.device_put(value, sharding)
+    if _is_spread(like):
+        if isinstance(getattr(like.sharding, "mesh", None), jax.sharding.AbstractMesh):
+            raise ValueError(
+                f"{_OWNER}: {tree.path_string(path)} of the target is sharded over an "
+                f"abstract mesh, which names no devices: {like.sharding}. Pass arrays, "
+                "such as `tx.init(params)`, in place of their shapes."
+            )
+        return jax.device_put(value, like.sharding)
+    if spread and isinstance(value, jax.Array) and not _is_key(value):
+        # Orbax commits a count to the device that it was saved from, and such an array
+        # does not go together with arrays that are on all devices.
+        value = np.asarray(value)
     return jnp.array(value) if isinstance(value, (np.ndarray, np.generic)) else value
+
+
+def _is_spread(leaf: Any) -> bool:
+    """Return whether ``leaf`` says that it is on several devices."""
+    sharding = getattr(leaf, "sharding", None)
+    return sharding is not None and sharding.num_devices > 1
 
 
 def _is_key(leaf: Any) -> bool:

@@ -64,7 +64,7 @@ def kill_one(life, directory, saves, delay):
     """Kill ``life`` some seconds after it has saved so often, and say what it did."""
     before, left = newest(directory), unfinished(directory)
     life.start()
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while newest(directory) < before + saves * EVERY and life.is_alive():
         assert time.monotonic() < deadline, "a life made no checkpoint"
         time.sleep(0.001)
@@ -79,27 +79,23 @@ def kill_one(life, directory, saves, delay):
 
 
 def assert_like_uninterrupted(checkpoints, reference):
-    """Compare every checkpoint that is listed, bit for bit.
+    """Compare every checkpoint that is to stay, bit for bit.
 
-    Beyond those that stay, Orbax may have been killed while it removed one. It still
-    lists that, and refuses to read it.
+    Others are listed where the run was killed while Orbax removed them: in part, and
+    what reads them fails, as the tests of damaged checkpoints show.
     """
-    steps = checkpoints.all_steps()
-    for step in steps:
-        expected, found = reference.restore(step, args=STANDARD), None
-        try:
-            found = checkpoints.restore(step, args=STANDARD)
-        except (FileNotFoundError, ValueError):
-            assert step in steps[:-KEEP], f"step {step} of {steps} is not whole"
-        if found is not None:
-            assert_identical(found, expected, f"step {step}")
+    for step in checkpoints.all_steps()[-KEEP:]:
+        found, expected = (
+            one.restore(step, args=STANDARD) for one in (checkpoints, reference)
+        )
+        assert_identical(found, expected, f"step {step}")
 
 
 @pytest.mark.slow
 def test_thirty_kills(lives, tmp_path):
     done = subprocess.run(
         [sys.executable, train_resumable.__file__, *arguments(tmp_path / "one", 9999)],
-        env={**os.environ, "JAX_COMPILATION_CACHE_DIR": ""},
+        env={**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "0"},  # compiles anew
         capture_output=True,
         text=True,
     )
