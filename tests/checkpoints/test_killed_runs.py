@@ -60,14 +60,21 @@ def open_checkpoints(directory):
     return ocp.CheckpointManager(directory, options=options)
 
 
-def kill_one(life, directory, saves, delay):
-    """Kill ``life`` some seconds after it has saved so often, and say what it did."""
+def kill_one(life, directory, saves, share):
+    """Kill ``life`` after that many saves, and say what it was doing.
+
+    Then ``share`` of the time between two saves passes; without saves, so many seconds
+    from the start.
+    """
     before, left = newest(directory), unfinished(directory)
     life.start()
-    deadline = time.monotonic() + 300
-    while newest(directory) < before + saves * EVERY and life.is_alive():
-        assert time.monotonic() < deadline, "a life made no checkpoint"
-        time.sleep(0.001)
+    delay, last = share, time.monotonic()
+    for save in range(1, saves + 1):
+        while newest(directory) < before + save * EVERY and life.is_alive():
+            assert time.monotonic() < last + 300, "a life made no checkpoint"
+            time.sleep(0.001)
+        now = time.monotonic()
+        delay, last = share * (now - last), now
     time.sleep(delay)
     life.kill()
     life.join()
@@ -108,10 +115,10 @@ def test_thirty_kills(lives, tmp_path):
     with open_checkpoints(tmp_path / "one") as reference:
         for kill in range(KILLS):
             # The first two compile, from a fresh state and from a restored one.
-            saves = 1 if kill < 2 else int(random.integers(3))
-            delay = random.uniform(0, 0.05 if saves else 2)
+            saves = 2 if kill < 2 else int(random.choice([0, 2, 2, 3]))
+            share = random.uniform(0, 2 if saves == 0 else 1.5)
             life = lives.Process(target=train_resumable.main, args=again, daemon=True)
-            phases[kill_one(life, directory, saves, delay)] += 1
+            phases[kill_one(life, directory, saves, share)] += 1
             with open_checkpoints(directory) as checkpoints:
                 assert_like_uninterrupted(checkpoints, reference)
         print(f"killed {dict(phases)}, at step {newest(directory)} of {STEPS}")

@@ -46,14 +46,14 @@ def test_every_state_comes_back(name, tmp_path):
     like = jax.eval_shape(tx.init, params)
     targeted, plain = through_orbax(tmp_path / "state", state, like, None)
     data = flax.serialization.to_bytes(state)
-    from_orbax = optaxwd.restore_state(plain, like)
     assert_identical(targeted, state)
-    assert_identical(from_orbax, state)
+    assert_identical(optaxwd.restore_state(plain, like), state)
     assert_identical(flax.serialization.from_bytes(tx.init(params), data), state)
     restored = flax.serialization.msgpack_restore(data)
-    assert_identical(optaxwd.restore_state(restored, like), state)
+    back = optaxwd.restore_state(restored, like)
+    assert_identical(back, state)
     assert_identical(
-        trained(tx, params, from_orbax, start=2), trained(tx, params, state, start=2)
+        trained(tx, params, back, start=2), trained(tx, params, state, start=2)
     )
 
 
