@@ -21,7 +21,7 @@ from helpers import assert_identical
 from examples import train_resumable
 
 ROOT = pathlib.Path(__file__).parents[2]
-STEPS, EVERY, KEEP, KILLS = 600, 4, 3, 30
+STEPS, EVERY, KEEP, KILLS = 400, 4, 3, 30
 STANDARD = ocp.args.StandardRestore()
 
 
