@@ -27,6 +27,7 @@ from optaxwd.optimizers import list_optimizers as list_optimizers
 from optaxwd.optimizers import muonh as muonh
 from optaxwd.optimizers import muonw as muonw
 from optaxwd.optimizers import nadamw as nadamw
+from optaxwd.optimizers import restore_state as restore_state
 from optaxwd.optimizers import rmsprop_l2 as rmsprop_l2
 from optaxwd.optimizers import rmspropw as rmspropw
 from optaxwd.optimizers import rotational_adamw as rotational_adamw
@@ -210,6 +211,7 @@ __all__ = [
     "read_json_lines",
     "read_telemetry",
     "record_decay",
+    "restore_state",
     "rmsprop_l2",
     "rmspropw",
     "rotate_neurons",

@@ -23,6 +23,7 @@ from optaxwd.optimizers._muon import muonw as muonw
 from optaxwd.optimizers._registry import OptimizerInfo as OptimizerInfo
 from optaxwd.optimizers._registry import create_optimizer as create_optimizer
 from optaxwd.optimizers._registry import list_optimizers as list_optimizers
+from optaxwd.optimizers._restore_state import restore_state as restore_state
 from optaxwd.optimizers._rmsprop import rmsprop_l2 as rmsprop_l2
 from optaxwd.optimizers._rmsprop import rmspropw as rmspropw
 from optaxwd.optimizers._rotational import rotational_adamw as rotational_adamw
@@ -55,6 +56,7 @@ __all__ = [
     "muonh",
     "muonw",
     "nadamw",
+    "restore_state",
     "rmsprop_l2",
     "rmspropw",
     "rotational_adamw",

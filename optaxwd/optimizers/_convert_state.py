@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import optax
 
 from optaxwd._checks import check_scalar
+from optaxwd.optimizers._restore_state import check_same_array
 from optaxwd.transforms import AddDecayedWeightsState, ScaleByLearningRateState
 
 _COUNTS = ("decay_count", "learning_rate_count", "count")
@@ -31,8 +32,8 @@ def convert_state(state: Any, like: Any, *, count: Any = None) -> Any:
     all stages of a chain tick together.
 
     Args:
-      state: the state to convert, with its NamedTuples (restore a checkpoint with a
-        target, as Orbax advises; without one they become dicts and lists).
+      state: the state to convert, with its NamedTuples. A checkpoint that was read
+        without a target has none: put it through :func:`restore_state` first.
       like: a state of the target optimizer: ``tx.init(params)``, or
         ``jax.eval_shape(tx.init, params)`` to save the memory.
       count: number of updates so far, for a source without any count, such as that of
@@ -63,13 +64,7 @@ def convert_state(state: Any, like: Any, *, count: Any = None) -> Any:
             jax.tree.leaves(like),
             strict=True,
         ):
-            if (old.shape, old.dtype) != (new.shape, new.dtype):
-                raise ValueError(
-                    f"{_OWNER}: {jax.tree_util.keystr(path)} is "
-                    f"{old.dtype}{list(old.shape)}, but the target has "
-                    f"{new.dtype}{list(new.shape)}. Both must be states for the same "
-                    "parameters, in the same precision."
-                )
+            check_same_array(jax.tree_util.keystr(path), old, new, _OWNER)
         return state
     if (
         isinstance(like, dict)
@@ -101,7 +96,8 @@ def _convert_chain(state: Any, like: Any, count: Any) -> Any:
             f"{_OWNER}: the stages differ: the state has {_names(sources)}, the target "
             f"{_names(targets)}. Only decay and learning-rate stages may be missing; "
             "build the target optimizer with the same preconditioner, wrappers and "
-            "precision."
+            "precision. A checkpoint that was read without a target has no stages but "
+            "dicts and lists: pass it to restore_state first."
         )
     if count is not None:
         check_scalar(count, "count", _OWNER)

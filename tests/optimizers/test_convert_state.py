@@ -6,7 +6,7 @@ import optax
 import optax.contrib
 import orbax.checkpoint as ocp
 import pytest
-from helpers import OPTAX_ADVANCES_SCHEDULES, assert_identical
+from helpers import OPTAX_ADVANCES_SCHEDULES, assert_identical, by_stage
 
 import optaxwd
 
@@ -91,24 +91,34 @@ def test_both_ways_and_on(name):
     assert_identical(jax.device_get(move), jax.device_get(stay))
 
 
-@pytest.mark.parametrize("name", ["constant", "both", "mask and schedule"])
-def test_through_orbax(name, tmp_path):
+@pytest.mark.parametrize("name", by_stage(PAIRS, first="clipped"))
+def test_through_checkpoints_and_on(name, tmp_path):
+    """Three steps of theirs, three of ours, three of theirs, as nine of theirs."""
     theirs, ours = PAIRS[name]
-    _, state = trained(theirs)
-    with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(tmp_path / "theirs", state)
-        checkpointer.wait_until_finished()
-        restored = checkpointer.restore(
-            tmp_path / "theirs", jax.eval_shape(theirs.init, PARAMS)
-        )
-        over = optaxwd.convert_state(restored, jax.eval_shape(ours.init, PARAMS))
-        checkpointer.save(tmp_path / "ours", over)
-        checkpointer.wait_until_finished()
-        again = checkpointer.restore(
-            tmp_path / "ours", jax.eval_shape(ours.init, PARAMS)
-        )
-    back = optaxwd.convert_state(again, jax.eval_shape(theirs.init, PARAMS))
+
+    def from_disk(tx, run):
+        like = (PARAMS, jax.eval_shape(tx.init, PARAMS))
+        path = tmp_path / str(len(list(tmp_path.iterdir())))
+        with ocp.StandardCheckpointer() as checkpointer:
+            checkpointer.save(path, run)
+            checkpointer.wait_until_finished()
+            targeted = checkpointer.restore(path, like)
+            plain = optaxwd.restore_state(checkpointer.restore(path), like)
+        assert_identical(plain, targeted)
+        return plain
+
+    params, state = from_disk(theirs, trained(theirs))
+    over = optaxwd.convert_state(state, jax.eval_shape(ours.init, PARAMS))
+    scheduled = name in ("decay schedule", "both", "mask and schedule")
+    if not scheduled or OPTAX_ADVANCES_SCHEDULES:
+        params, over = trained(ours, 3, 6, params, over)
+        state = trained(theirs, stop=6)[1]
+    params, over = from_disk(ours, (params, over))
+    back = optaxwd.convert_state(over, jax.eval_shape(theirs.init, PARAMS))
     assert_identical(back, state)
+    start = 6 if not scheduled or OPTAX_ADVANCES_SCHEDULES else 3
+    end = trained(theirs, start, start + 3, params, back)
+    assert_identical(end, trained(theirs, stop=start + 3))
 
 
 def test_a_constant_may_become_a_schedule():
