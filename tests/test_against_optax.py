@@ -195,6 +195,25 @@ def test_muonw_takes_dimension_numbers(consistent_rms):
         assert_identical(updates_of(ours, params), updates_of(theirs, params))
 
 
+@pytest.mark.parametrize("name", ["standard", "dion"])
+def test_muonw_knows_optax_s_names_of_coefficients(name):
+    try:
+        theirs = optax.contrib.muon(0.1, name, weight_decay=0.1)
+        theirs.init(parameters("float32"))
+    except TypeError:
+        pytest.skip("this Optax has no names for coefficients")
+    ours = optaxwd.muonw(0.1, name, weight_decay=0.1)
+    params = parameters("float32")
+    assert_identical(updates_of(ours, params), updates_of(theirs, params))
+
+
+@pytest.mark.parametrize("factory", [optaxwd.muonw, optaxwd.muonh])
+def test_unknown_coefficients_are_refused(factory):
+    message = f"{factory.__name__}: unknown ns_coeffs 'Dion'.*Did you mean 'dion'"
+    with pytest.raises(ValueError, match=message):
+        factory(0.1, "Dion")
+
+
 def test_muonw_gives_its_groups_their_own_rates():
     optimizer = optaxwd.muonw(
         0.1, weight_decay=0.5, adam_learning_rate=0.01, adam_weight_decay=0.2

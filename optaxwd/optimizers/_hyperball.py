@@ -141,7 +141,7 @@ def muonh(
       learning_rate: :math:`\eta_t` of what keeps its norm, relative to that norm: a
         number, a scalar array or a schedule. A start is :math:`\sqrt{\eta\lambda}` of
         the Muon with weight decay that this replaces.
-      ns_coeffs: coefficients of the Newton-Schulz iteration.
+      ns_coeffs: coefficients of the Newton-Schulz iteration, as in :func:`muonw`.
       ns_steps: number of its steps.
       beta: rate in [0, 1) of the momentum.
       eps: added to denominators, of Adam's part too.
@@ -214,6 +214,7 @@ def muonh(
         adaptive=False,
         preconditioning=preconditioning,
         numbers_of=numbers_of_matrices(muon_weight_dimension_numbers),
+        owner="muonh",
     )
     adam = scale_by_adam(
         adam_b1, adam_b2, eps, adam_eps_root, mu_dtype, nesterov=nesterov

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 import optax.contrib
 
-from optaxwd._checks import check_decay_factor, one_mask
+from optaxwd._checks import check_choice, check_decay_factor, one_mask
 from optaxwd._typing import Coupling, Form, Mask, Scalar, ScalarOrSchedule
 from optaxwd.numerics import sharding_of, with_auto_axes
 from optaxwd.optimizers._assemble import assemble
@@ -21,6 +21,18 @@ from optaxwd.transforms import Penalty, keep_dtypes, scale_by_adam
 
 # Before 0.2.7, scale_by_muon scaled its directions by their aspect ratio itself.
 _OPTAX_SCALES = "consistent_rms" not in inspect.signature(optax.contrib.muon).parameters
+
+# The names that optax.contrib.muon knows from 0.2.7 on; Dion's are of five steps.
+_NS_COEFFS: dict[str, Any] = {
+    "standard": (3.4445, -4.7750, 2.0315),
+    "dion": (
+        (4.0848, -6.8946, 2.9270),
+        (3.9505, -6.3029, 2.6377),
+        (3.7418, -5.5913, 2.3037),
+        (2.8769, -3.1427, 1.2046),
+        (2.8366, -3.0525, 1.2012),
+    ),
+}
 
 
 def muonw(
@@ -70,7 +82,8 @@ def muonw(
 
     Args:
       learning_rate: :math:`\eta_t`, a number, a scalar array or a schedule.
-      ns_coeffs: coefficients of the Newton-Schulz iteration.
+      ns_coeffs: coefficients of the Newton-Schulz iteration: three numbers, three for
+        each step, or ``"standard"`` or ``"dion"`` (Ahn et al.).
       ns_steps: number of its steps.
       beta: rate in [0, 1) of the momentum.
       eps: added to denominators, of Adam's part too.
@@ -121,6 +134,9 @@ def muonw(
 
       Liu et al., `Muon is Scalable for LLM Training
       <https://arxiv.org/abs/2502.16982>`_, 2025.
+
+      Ahn et al., `Dion: Distributed Orthonormalized Updates
+      <https://arxiv.org/abs/2504.05295>`_, 2025.
     """
     check_decay_factor(beta, "beta", "muonw")
     numbers_of = numbers_of_matrices(muon_weight_dimension_numbers)
@@ -135,6 +151,7 @@ def muonw(
             adaptive=adaptive,
             preconditioning=preconditioning,
             numbers_of=numbers_of,
+            owner="muonw",
         ),
         _scale_by_shape(numbers_of, consistent_rms),
     )
@@ -200,8 +217,12 @@ def orthogonalise(
     adaptive: bool,
     preconditioning: str,
     numbers_of: Callable[[optax.Updates], Any],
+    owner: str,
 ) -> optax.GradientTransformationExtraArgs:
     """Return Optax's Muon directions, in a state that keeps its dtypes."""
+    if isinstance(ns_coeffs, str):
+        check_choice(ns_coeffs, _NS_COEFFS, "ns_coeffs", owner)
+        ns_coeffs = _NS_COEFFS[ns_coeffs]
     newer: dict[str, Any] = {}
     if preconditioning != "frobenius":
         newer["preconditioning"] = preconditioning
