@@ -105,7 +105,7 @@ MUTANTS = [
             "frozen gradients count in the norm": (
                 "lambda is_frozen, update: None if is_frozen else update,",
                 "lambda is_frozen, update: update,",
-                "test_frozen_gradients_count_in_no_norm[adamw]",
+                "test_frozen_gradients_count_in_no_norm[muonw]",
             ),
         },
     ),

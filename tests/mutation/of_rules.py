@@ -36,10 +36,7 @@ MUTANTS = [
             "decisions of one tree remembered for all": (
                 "        structure,\n        tuple((x.shape",
                 "        None,\n        tuple((None",
-                "test_rules_are_resolved_once",
-                "test_many_leaves_take_one_pass",
-                "test_leaves_that_are_not_parameters_are_left_alone",
-                "test_patterns",
+                "test_each_tree_has_decisions_of_its_own",
             ),
         },
     ),

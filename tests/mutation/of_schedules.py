@@ -42,7 +42,8 @@ MUTANTS = [
             "corrected decay without the square": (
                 '"corrected": Powers(2, -1)',
                 '"corrected": Powers(1, -1)',
-                "TestCumulativeDecay::test_couplings_are_the_optimizers_",
+                "optimizers/test_builders.py::"
+                "test_the_chain_written_by_hand[schedule-corrected]",
             ),
             "independent decay with its peak upside down": (
                 '"independent": Powers(1, -1)',
@@ -91,7 +92,7 @@ MUTANTS = [
             "a timescale that is its rate": (
                 "return 1 / rate if rate else math.inf",
                 "return rate if rate else math.inf",
-                "TestTimescale::test_by_hand",
+                "TestTimescale::test_the_published_numbers",
             ),
         },
     ),
