@@ -5,9 +5,23 @@ import zlib
 
 import jax
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Tables have one width, whatever the terminal that the tests run in.
 os.environ["COLUMNS"] = "120"
+
+# `ci` draws the same examples in every run and keeps none on disk; `nightly` draws new
+# ones and prints how to repeat a failure. A deadline would time the compiler.
+settings.register_profile("ci", deadline=None, derandomize=True, database=None)
+settings.register_profile(
+    "nightly",
+    deadline=None,
+    database=None,
+    max_examples=10_000,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 @pytest.fixture

@@ -165,6 +165,21 @@ def run_with_state(optimizer, params, gradients):
     return jax.lax.scan(step, carry, gradients)[0]
 
 
+def run_step_by_step(optimizer, params, gradients):
+    """Return the parameters after one update per gradient, and all the updates.
+
+    Nothing is compiled across operations, so that equal operations give equal bits.
+    """
+    params, seen = jax.tree.map(jnp.asarray, params), []
+    state = optimizer.init(params)
+    for grads in gradients:
+        grads = jax.tree.map(jnp.asarray, grads)
+        updates, state = optimizer.update(grads, state, params)
+        params = optax.apply_updates(params, updates)
+        seen.append(updates)
+    return params, seen
+
+
 def run_python_blocks(markdown):
     """Run the Python code of a page, block after block, and return its names."""
     blocks = re.findall(r"^ *```python\n(.*?)```", markdown, re.DOTALL | re.MULTILINE)

@@ -91,6 +91,9 @@ class Anchors:
             return own.at(kept, param, count) if isinstance(own, _OBJECTS) else given
 
         nothing = jax.tree.map(lambda _: None, params)
+        # A group of `optax.partition` may be empty; see `without_leaves`.
+        if not jax.tree.leaves(params):
+            return nothing
         kept = nothing if kept is None else kept
         return jax.tree.map(
             leaf, params, decays, kept, self._given(passed, params, decays)

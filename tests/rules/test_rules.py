@@ -367,6 +367,17 @@ def test_rules_are_resolved_once():
     assert len(asked) == 100
 
 
+def test_each_tree_has_decisions_of_its_own():
+    """What is remembered of one tree is not said of another."""
+    of_names = optaxwd.DecayRules([(".*bias", False)])
+    vector, matrix = jnp.ones(2), jnp.ones((2, 2))
+    assert of_names.mask({"a bias": vector, "w": vector})["w"]
+    assert of_names.mask({"w": vector, "z bias": vector})["w"]
+    of_shapes = optaxwd.DecayRules([(lambda path, leaf: leaf.ndim > 1, 2.0)], 0.0)
+    assert of_shapes.multipliers({"a": matrix, "b": vector}) == {"a": 2.0, "b": 0.0}
+    assert of_shapes.multipliers({"a": vector, "b": matrix}) == {"a": 0.0, "b": 2.0}
+
+
 def test_many_leaves_take_one_pass():
     params = {
         f"block_{i}": {f"w{j}": np.zeros(1) for j in range(100)} for i in range(100)

@@ -54,6 +54,13 @@ def test_a_rule_beside_a_tree():
     assert_close(updates["head"]["kernel"], 0.5 * (PARAMS["head"]["kernel"] + 1))
 
 
+@pytest.mark.parametrize("anchor", [optaxwd.InitialNorm(), optaxwd.TargetNorm(1.0)])
+def test_a_group_of_a_partition_may_be_empty(anchor):
+    plain = optaxwd.sgdw(0.5, weight_decay=0.5, anchor=anchor)
+    both = optax.partition({"all": plain, "none": plain}, "all")
+    assert_identical(decayed(both), decayed(plain))
+
+
 class TestPassed:
     """Weights that are neither kept in the state nor part of the compiled step."""
 

@@ -1,0 +1,129 @@
+"""Faults in rounding, splitting and blocks, and in what keeps 16 bits right."""
+
+from tests.mutation.record import mutants
+
+ROUND = "precision/test_round_updates.py"
+MUTANTS = [
+    *mutants(
+        "numerics/_rounding.py",
+        "numerics/test_rounding.py",
+        {
+            "ties away from zero": (
+                "((near.excess == half) & near.is_odd)",
+                "(near.excess == half)",
+                "test_nearest_by_hand",
+            ),
+            "rounded towards zero": (
+                "is_up = (near.excess > half) | ((near.excess == half) & near.is_odd)",
+                "is_up = near.excess < 0",
+                "test_nearest_by_hand",
+            ),
+            "noise that goes up too often": (
+                "jnp.where(drawn < near.excess, near.up, near.down)",
+                "jnp.where(drawn // 2 < near.excess, near.up, near.down)",
+                "test_stochastic_is_unbiased",
+            ),
+            "noise that moves what fits": (
+                "jnp.where(drawn < near.excess, near.up, near.down)",
+                "jnp.where(drawn <= near.excess, near.up, near.down)",
+                "test_zero_and_what_is_far_below_the_smallest_number_stay_zero",
+                "test_stochastic_leaves_what_fits",
+                "test_stochastic_is_unbiased",
+            ),
+            "a spacing of half": (
+                "return power * 2.0**-info.nmant",
+                "return power * 2.0 ** -(info.nmant + 1)",
+                "test_spacing_is_the_distance_to_the_next",
+            ),
+            "the sign lost": (
+                "magnitude | (_bits(x) & ~_MAGNITUDE), x.dtype",
+                "magnitude, x.dtype",
+                "test_nearest_is_the_cast",
+            ),
+        },
+    ),
+    *mutants(
+        "numerics/_split.py",
+        "numerics/test_split.py",
+        {
+            "the high half truncated": (
+                "high = (magnitude + 0x8000) >> 16",
+                "high = magnitude >> 16",
+                "test_the_high_half_is_the_nearest",
+                "test_any_bits_come_back",
+            ),
+            "the rest joined with its sign turned": (
+                "joined = wide + rest.astype(jnp.float32)",
+                "joined = wide - rest.astype(jnp.float32)",
+                "test_float16_comes_back_where_it_can",
+            ),
+        },
+    ),
+    *mutants(
+        "numerics/_blocks.py",
+        "numerics/test_blocks.py",
+        {
+            "codes rounded down": (
+                "added: Any = 1 << (_DROPPED - 1)",
+                "added: Any = 0",
+                "test_codes_are_the_nearest_of_all",
+                "test_errors_are_within_half_a_step",
+            ),
+            "small second moments become zero": (
+                "jnp.where(is_floored, jnp.maximum(codes, 1), codes)",
+                "codes",
+                "test_without_signs_nothing_positive_becomes_zero",
+            ),
+            "the smallest of a block for its largest": (
+                "largest = jnp.max(magnitude, axis=-1, keepdims=True)",
+                "largest = jnp.min(magnitude, axis=-1, keepdims=True)",
+                "test_codes_with_signs_by_hand",
+            ),
+        },
+    ),
+    *mutants(
+        "precision/_roundings.py",
+        ROUND,
+        {
+            "what is left over lost": (
+                "rest = wanted - (end - wide)",
+                "rest = step - (end - wide)",
+                "test_compensated_keeps_the_sum",
+            ),
+            "the copy in float32 not stepped": (
+                "return land(target, as_float32(param), param.dtype)[0], master",
+                "return land(target, as_float32(param), param.dtype)[0], kept",
+                "precision/test_with_precision.py::test_by_hand",
+                "precision/test_with_precision.py::"
+                "test_the_bits_of_a_float32_run[lionw-master]",
+            ),
+            "the rest of another number joined": (
+                "jnp.abs(rest) <= spacing(as_float32(param), param.dtype)",
+                "jnp.abs(rest) >= 0",
+                "test_a_parameter_changed_from_outside_counts_as_it_is",
+            ),
+        },
+    ),
+    *mutants(
+        "precision/_rounder.py",
+        ROUND,
+        {
+            "the same noise in every step": (
+                "count = optax.safe_increment(count)",
+                "count = count + 0",
+                "test_noise_is_of_the_key_the_step_and_the_path",
+            ),
+        },
+    ),
+    *mutants(
+        "precision/_landing.py",
+        ROUND,
+        {
+            "updates that do not land": (
+                "jnp.clip(target - param, -_LARGEST, _LARGEST), target",
+                "jnp.clip(target - param, -1e-3, 1e-3), target",
+                "test_by_hand",
+            ),
+        },
+    ),
+]
