@@ -91,7 +91,8 @@ class Anchors:
             return own.at(kept, param, count) if isinstance(own, _OBJECTS) else given
 
         nothing = jax.tree.map(lambda _: None, params)
-        kept = nothing if kept is None else kept
+        if kept is None or not jax.tree.leaves(params):
+            kept = nothing
         return jax.tree.map(
             leaf, params, decays, kept, self._given(passed, params, decays)
         )
