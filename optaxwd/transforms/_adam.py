@@ -9,6 +9,7 @@ import optax
 from optaxwd._checks import check_decay_factor, check_scalar, is_known
 from optaxwd._typing import Scalar
 from optaxwd.transforms._dtypes import keep_dtypes
+from optaxwd.transforms._hide import parameters_only
 from optaxwd.transforms._one_pass import in_one_pass
 from optaxwd.tree import map_to_trees
 
@@ -134,4 +135,5 @@ def scale_by_adam(
         )
         return directions, optax.ScaleByAdamState(count, mu, nu)
 
-    return in_one_pass(optax.GradientTransformationExtraArgs(optax_s.init, update))
+    transform = optax.GradientTransformationExtraArgs(optax_s.init, update)
+    return parameters_only(in_one_pass(transform))

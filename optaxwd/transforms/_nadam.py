@@ -10,6 +10,7 @@ from optaxwd._checks import check_decay_factor, check_scalar
 from optaxwd._typing import Scalar
 from optaxwd.numerics import widen
 from optaxwd.transforms._dtypes import keep_dtypes
+from optaxwd.transforms._hide import parameters_only
 from optaxwd.transforms._one_pass import in_one_pass
 
 
@@ -136,4 +137,4 @@ def scale_by_nadam(
         return directions, ScaleByNadamState(count, product, mu, nu)
 
     transform = optax.GradientTransformationExtraArgs(init, update)
-    return in_one_pass(keep_dtypes(transform, keep_updates=True))
+    return parameters_only(in_one_pass(keep_dtypes(transform, keep_updates=True)))
