@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import optax
 
 from optaxwd._checks import (
+    LONGEST,
     check_decay_factor,
     check_positive,
     check_scalar,
@@ -103,8 +104,10 @@ def adafactorw(
         check_decay_factor(momentum, "momentum", "adafactorw")
         mean = optax.ema(momentum, debias=False, accumulator_dtype=dtype_momentum)
     chain = optax.chain(
-        optax.scale_by_factored_rms(
-            factored, decay_rate, decay_offset, min_dim_size_to_factor, eps
+        _saturating(
+            optax.scale_by_factored_rms(
+                factored, decay_rate, decay_offset, min_dim_size_to_factor, eps
+            )
         ),
         clip,
         scale_by_learning_rate(learning_rate),
@@ -128,3 +131,15 @@ def adafactorw(
         precision=precision,
         max_grad_norm=max_grad_norm,
     )
+
+
+def _saturating(
+    transform: optax.GradientTransformation,
+) -> optax.GradientTransformation:
+    """Let the count of steps stay below the largest int32: Optax adds 1 to it."""
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        count = jnp.minimum(state.count, LONGEST - 1)
+        return transform.update(updates, state._replace(count=count), params)
+
+    return optax.GradientTransformation(transform.init, update)

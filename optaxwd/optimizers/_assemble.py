@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import optax
 
+from optaxwd import tree
 from optaxwd._checks import (
     check_params,
     check_scalar_or_schedule,
@@ -29,6 +30,7 @@ from optaxwd.transforms import (
     decay_stage,
     freeze,
     keep_dtypes,
+    parameters_only,
     read_once,
     scale_by_learning_rate,
 )
@@ -295,6 +297,21 @@ def _checked(
         chain = apply_precision(chain, precision, owner)
     if isinstance(mask, DecayRules) and mask.freezes:
         chain = freeze(chain, mask)
+    return guard(chain, mask, owner)
+
+
+def guard(
+    optimizer: optax.GradientTransformation, mask: Any, owner: str
+) -> optax.GradientTransformationExtraArgs:
+    """Show ``optimizer`` nothing but parameters, each with its gradient, or raise."""
+    inner = parameters_only(optimizer, completes=True)
+    rules = mask if isinstance(mask, DecayRules) else None
+
+    def init(params: optax.Params) -> Any:
+        if rules is not None:
+            # On the whole tree: where leaves are hidden, a rule may match nothing.
+            rules.decide(params)
+        return inner.init(params)
 
     def update(
         updates: optax.Updates,
@@ -303,6 +320,10 @@ def _checked(
         **extra_args: Any,
     ) -> tuple[optax.Updates, Any]:
         check_params(params, owner)
-        return chain.update(updates, state, params, **extra_args)
+        frozen = None
+        if rules is not None and rules.freezes:
+            frozen = rules.frozen(params, check=False)
+        tree.check_gradients(updates, params, owner, optional=frozen)
+        return inner.update(updates, state, params, **extra_args)
 
-    return init_beside_params(optax.GradientTransformationExtraArgs(chain.init, update))
+    return init_beside_params(optax.GradientTransformationExtraArgs(init, update))

@@ -13,7 +13,7 @@ import optax.contrib
 from optaxwd._checks import check_choice, check_decay_factor, one_mask
 from optaxwd._typing import Coupling, Form, Mask, Scalar, ScalarOrSchedule
 from optaxwd.numerics import sharding_of, with_auto_axes
-from optaxwd.optimizers._assemble import assemble
+from optaxwd.optimizers._assemble import assemble, guard
 from optaxwd.optimizers._clipped import clip_before
 from optaxwd.precision import Precision
 from optaxwd.rules import resolve_decays
@@ -201,9 +201,10 @@ def muonw(
         groups,
     )
     # Around the groups, because all gradients count in one norm.
-    return clip_before(
+    clipped = clip_before(
         optimizer, max_grad_norm, "muonw", mask=mask, widened=precision is not None
     )
+    return guard(clipped, mask, "muonw")
 
 
 def orthogonalise(

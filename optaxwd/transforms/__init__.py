@@ -24,6 +24,7 @@ from optaxwd.transforms._dtypes import keep_dtypes as keep_dtypes
 from optaxwd.transforms._engine import read_once as read_once
 from optaxwd.transforms._freeze import FreezeState as FreezeState
 from optaxwd.transforms._freeze import freeze as freeze
+from optaxwd.transforms._hide import parameters_only as parameters_only
 from optaxwd.transforms._hyperball import StepOnHyperballState as StepOnHyperballState
 from optaxwd.transforms._hyperball import hyperball_stage as hyperball_stage
 from optaxwd.transforms._hyperball import step_on_hyperball as step_on_hyperball
@@ -104,6 +105,7 @@ __all__ = [
     "in_one_pass",
     "keep_dtypes",
     "p_norm",
+    "parameters_only",
     "project_stage",
     "project_updates",
     "rates_at",

@@ -9,6 +9,7 @@ import optax
 from optaxwd._checks import check_decay_factor, check_scalar, is_known
 from optaxwd._typing import Scalar
 from optaxwd.transforms._dtypes import keep_dtypes
+from optaxwd.transforms._hide import parameters_only
 from optaxwd.transforms._one_pass import in_one_pass
 from optaxwd.tree import init_beside_params, map_to_trees
 
@@ -135,4 +136,4 @@ def scale_by_adam(
         return directions, optax.ScaleByAdamState(count, mu, nu)
 
     transform = optax.GradientTransformationExtraArgs(optax_s.init, update)
-    return init_beside_params(in_one_pass(transform))
+    return init_beside_params(parameters_only(in_one_pass(transform)))

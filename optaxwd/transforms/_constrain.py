@@ -273,8 +273,11 @@ def _constrain(
     furthest = target - measure.center(target)
     # In this order also where ν is infinite and the gradient 0.
     pull = jnp.where(jnp.abs(pull) <= jnp.abs(furthest), pull, furthest)
+    # A bound that NaN has lost must show, and not pass for one that is kept.
+    is_lost = jnp.isnan(new_nu) | jnp.isnan(strength)
+    pulled = jnp.where(is_lost, jnp.nan, target - pull)
     new_update = jnp.where(
-        strength * new_nu > 0, step_to(target - pull, update, param), update
+        (strength * new_nu > 0) | is_lost, step_to(pulled, update, param), update
     )
     return new_update, *cast_like((new_nu, new_kappa, *trackers), kept)
 

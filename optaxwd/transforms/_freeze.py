@@ -3,11 +3,11 @@
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import optax
 
 from optaxwd._checks import check_transformation
 from optaxwd.rules import DecayRules
+from optaxwd.transforms._hide import no_update, without, without_extra
 
 
 class FreezeState(NamedTuple):
@@ -74,7 +74,7 @@ def freeze(
     inner = optax.with_extra_args_support(optimizer)
 
     def init(params: optax.Params) -> FreezeState:
-        return FreezeState(inner.init(_without(rules.frozen(params), params)))
+        return FreezeState(inner.init(without(rules.frozen(params), params)))
 
     def update(
         updates: optax.Updates,
@@ -85,60 +85,20 @@ def freeze(
         # Gradients may lack what is frozen; `init` has checked the rules.
         whole = updates if params is None else params
         frozen = rules.frozen(whole, check=False)
-        kept = None if params is None else _without(frozen, params)
+        kept = None if params is None else without(frozen, params)
         new_updates, inner_state = inner.update(
-            _without(frozen, updates),
+            without(frozen, updates),
             state.inner_state,
             kept,
-            **_without_extra(frozen, whole, extra_args),
+            **without_extra(frozen, whole, extra_args),
         )
         updates = jax.tree.map(
-            lambda is_frozen, new, old: _zero(old) if is_frozen else new,
+            lambda is_frozen, new, *old: no_update(*old) if is_frozen else new,
             frozen,
             new_updates,
             updates,
+            whole,
         )
         return updates, FreezeState(inner_state)
 
     return optax.GradientTransformationExtraArgs(init, update)
-
-
-def _without(frozen: Any, tree: Any) -> Any:
-    return jax.tree.map(
-        lambda is_frozen, leaf: optax.MaskedNode() if is_frozen else leaf, frozen, tree
-    )
-
-
-def _without_extra(frozen: Any, whole: Any, extra_args: dict[str, Any]) -> Any:
-    """Return the extra arguments as the optimizer may see them.
-
-    Trees like the parameters lose what is frozen; ``value_fn``, which line searches
-    call with the parameters that they know, gets the frozen ones back.
-    """
-    structure = jax.tree.structure(whole)
-
-    def restored(value_fn: Any) -> Any:
-        def value(params: Any, *args: Any, **kwargs: Any) -> Any:
-            full = jax.tree.map(
-                lambda is_frozen, old, new: old if is_frozen else new,
-                frozen,
-                whole,
-                params,
-            )
-            return value_fn(full, *args, **kwargs)
-
-        return value
-
-    def argument(name: str, value: Any) -> Any:
-        if name == "value_fn" and callable(value):
-            return restored(value)
-        alike = jax.tree.structure(value) == structure
-        return _without(frozen, value) if alike else value
-
-    return {name: argument(name, value) for name, value in extra_args.items()}
-
-
-def _zero(update: Any) -> Any:
-    if update is None or getattr(update, "dtype", None) == jax.dtypes.float0:
-        return update
-    return jnp.zeros_like(update)

@@ -8,6 +8,7 @@ import optax
 
 from optaxwd._checks import check_scalar_or_schedule
 from optaxwd._typing import ScalarOrSchedule
+from optaxwd.transforms._hide import parameters_only
 from optaxwd.transforms._rates import current
 
 _NAME = "scale_by_learning_rate"
@@ -91,4 +92,4 @@ def scale_by_learning_rate(
         count = optax.safe_increment(state.learning_rate_count)
         return updates, ScaleByLearningRateState(count, now)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return parameters_only(optax.GradientTransformationExtraArgs(init, update))

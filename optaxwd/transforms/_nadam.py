@@ -10,6 +10,7 @@ from optaxwd._checks import check_decay_factor, check_scalar
 from optaxwd._typing import Scalar
 from optaxwd.numerics import widen
 from optaxwd.transforms._dtypes import keep_dtypes
+from optaxwd.transforms._hide import parameters_only
 from optaxwd.transforms._one_pass import in_one_pass
 from optaxwd.tree import init_beside_params
 
@@ -137,4 +138,5 @@ def scale_by_nadam(
         return directions, ScaleByNadamState(count, product, mu, nu)
 
     transform = optax.GradientTransformationExtraArgs(init, update)
-    return init_beside_params(in_one_pass(keep_dtypes(transform, keep_updates=True)))
+    one_pass = in_one_pass(keep_dtypes(transform, keep_updates=True))
+    return init_beside_params(parameters_only(one_pass))

@@ -22,6 +22,7 @@ from optaxwd.rules import LeafDecay, check_mask, resolve_decays
 from optaxwd.transforms._after_step import step_to
 from optaxwd.transforms._dtypes import keep_dtypes, promote
 from optaxwd.transforms._engine import add_decay
+from optaxwd.transforms._hide import parameters_only
 from optaxwd.transforms._learning_rate import (
     ScaleByLearningRateState,
     scale_by_learning_rate,
@@ -259,7 +260,7 @@ def rotation_stage(
         )
         return steps, RotateNeuronsState(count, state.initial_norm, squares, eta)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return parameters_only(optax.GradientTransformationExtraArgs(init, update))
 
 
 def unless_turned(

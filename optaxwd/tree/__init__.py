@@ -4,6 +4,7 @@ A path is the same whatever holds the leaf: a dict, a list, an attribute, or a F
 NNX ``Variable``, whose own ``value`` is not part of it.
 """
 
+from optaxwd.tree._gradients import check_gradients as check_gradients
 from optaxwd.tree._match import broadcast_prefix as broadcast_prefix
 from optaxwd.tree._parts import parameters_of as parameters_of
 from optaxwd.tree._paths import Leaf as Leaf
@@ -24,6 +25,7 @@ __all__ = [
     "LeafPaths",
     "Path",
     "broadcast_prefix",
+    "check_gradients",
     "described_leaves",
     "init_beside_params",
     "is_inexact",

@@ -29,7 +29,8 @@ def init_beside_params(
         ]
         return jax.tree.unflatten(jax.tree.structure(state), leaves)
 
-    return optax.GradientTransformationExtraArgs(init, transform.update)
+    # A subclass says more about what it is.
+    return type(transform)(init, transform.update)
 
 
 def _beside(leaf: Any, param: Any) -> Any:
