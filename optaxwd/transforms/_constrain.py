@@ -274,7 +274,7 @@ def _constrain(
     # In this order also where ν is infinite and the gradient 0.
     pull = jnp.where(jnp.abs(pull) <= jnp.abs(furthest), pull, furthest)
     # A bound that NaN has lost must show, and not pass for one that is kept.
-    is_lost = jnp.isnan(new_nu) | jnp.isnan(strength)
+    is_lost = (jnp.isnan(new_nu) & (strength != 0)) | jnp.isnan(strength)
     pulled = jnp.where(is_lost, jnp.nan, target - pull)
     new_update = jnp.where(
         (strength * new_nu > 0) | is_lost, step_to(pulled, update, param), update

@@ -68,7 +68,7 @@ def a_million_steps():
     steps = 10**6
     schedule = optax.cosine_decay_schedule(1.0, steps)
     rate, entries = 4e-6, {"stochastic": 256}
-    modes = {"float32": None, "compensated": "compensated", "stochastic": "stochastic"}
+    modes = {"float32": None, "split": "split", "stochastic": "stochastic"}
     optimizers = {
         mode: optaxwd.sgdw(schedule, weight_decay=rate, precision=precision)
         for mode, precision in modes.items()
@@ -108,7 +108,7 @@ def test_a_million_steps_in_float32_are_counted_and_right_to_their_rounding():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["compensated", "stochastic"])
+@pytest.mark.parametrize("mode", ["split", "stochastic"])
 def test_a_million_steps_in_bfloat16(mode):
     params, states, expected = a_million_steps()
     final = optaxwd.float32_parameters(params[mode], states[mode])
