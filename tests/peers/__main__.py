@@ -4,7 +4,8 @@
 
 The tests are those of the installed Optax; nothing of them is in this project. The exit
 code is 1 if a test failed without an argument in ``_suites.py``, or an argument there
-is idle. The whole takes some two minutes on two idle cores.
+is idle. The whole is some five minutes of work, divided among the processes; with
+``JAX_DISABLE_MOST_OPTIMIZATIONS=1`` it is less.
 """
 
 import argparse
