@@ -9,6 +9,8 @@ import argparse
 import os
 import sys
 
+import jax
+
 from tests.mutation.catalogue import MUTANTS
 from tests.mutation.record import ROOT
 from tests.mutation.runner import run, run_tests
@@ -18,6 +20,7 @@ def _arguments():
     parser = argparse.ArgumentParser(prog="python -m tests.mutation")
     parser.add_argument("--list", action="store_true", help="print the mutants")
     parser.add_argument("-k", default="", metavar="TEXT", help="only those with TEXT")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="one in N")
     return parser.parse_args()
 
 
@@ -29,6 +32,7 @@ def main():
     """Run what was asked for, and return the exit code."""
     arguments = _arguments()
     chosen = [m for m in MUTANTS if arguments.k in f"{m.name} {m.file}"]
+    chosen = chosen[:: arguments.every]
     if arguments.list:
         for mutant in chosen:
             print(f"{mutant.file}: {mutant.name}")
@@ -47,8 +51,12 @@ def main():
         print(f"without any mutant the tests fail: {failed or code}")
         return 1
     _row("mutant", "file", "s", "killed by")
-    survivors = []
+    survivors, file = [], ""
     for mutant in chosen:
+        if mutant.file != file:
+            # What is compiled keeps the modules alive that it came from.
+            jax.clear_caches()
+            file = mutant.file
         status, test, seconds = run(mutant)
         if status != "killed":
             survivors.append(mutant)

