@@ -5,6 +5,8 @@ every law come with
 
     HYPOTHESIS_PROFILE=nightly python -m pytest -n0 tests/laws
 
+in some hours on one core, at 10 to 100 examples a second.
+
 Everything drawn is NumPy. Shapes and dtypes come from a small pool, because JAX
 compiles every operation once for each of them; structures and values are free.
 """

@@ -3,6 +3,7 @@
 from tests.mutation import (
     of_numerics,
     of_optimizers,
+    of_preconditioners,
     of_rules,
     of_schedules,
     of_telemetry,
@@ -11,6 +12,7 @@ from tests.mutation import (
 
 MUTANTS = [
     *of_transforms.MUTANTS,
+    *of_preconditioners.MUTANTS,
     *of_optimizers.MUTANTS,
     *of_rules.MUTANTS,
     *of_schedules.MUTANTS,
