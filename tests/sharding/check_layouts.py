@@ -21,6 +21,9 @@ from sharding.layouts import (
 import optaxwd
 from optaxwd import tree
 
+# Stacked biases are matrices to some presets, which say so. Here they may be.
+pytestmark = pytest.mark.filterwarnings("ignore:matrices_only")
+
 # XLA sends messages together since then.
 COMBINES = jax.__version_info__ >= (0, 10)
 
