@@ -66,8 +66,9 @@ def adafactorw(
       eps: added to the squared gradients.
       factored: keep row and column means instead of the whole second moment.
       mask: which parameters decay; see :func:`add_decayed_weights`.
-      coupling, peak_learning_rate, cautious, penalty, form, anchor, corrected_mask,
-        weight_decay_mask: as in :func:`with_weight_decay`.
+      coupling, peak_learning_rate, cautious, penalty, form: as in
+        :func:`with_weight_decay`.
+      anchor, corrected_mask, weight_decay_mask: likewise.
       precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
       max_grad_norm: the largest norm of all gradients together, to which they are
         clipped first as by :func:`clip_by_global_norm`; ``None``: no clipping.

@@ -49,8 +49,9 @@ def adamw(
       weight_decay: :math:`\lambda_t`, a number, a scalar array or a schedule.
       mask: which parameters decay; see :func:`add_decayed_weights`.
       nesterov: use Nesterov momentum, as in :func:`nadamw`.
-      coupling, peak_learning_rate, cautious, penalty, form, anchor, corrected_mask,
-        weight_decay_mask: as in :func:`with_weight_decay`.
+      coupling, peak_learning_rate, cautious, penalty, form: as in
+        :func:`with_weight_decay`.
+      anchor, corrected_mask, weight_decay_mask: likewise.
       precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
       max_grad_norm: the largest norm of all gradients together, to which they are
         clipped first as by :func:`clip_by_global_norm`; ``None``: no clipping.
@@ -202,8 +203,9 @@ def nadamw(
       mask: which parameters decay; see :func:`add_decayed_weights`.
       momentum_decay: how fast the momentum warms up; see :func:`scale_by_nadam`.
         ``None``: constant momentum.
-      coupling, peak_learning_rate, cautious, penalty, form, anchor, corrected_mask,
-        weight_decay_mask: as in :func:`with_weight_decay`. ``torch.optim.NAdam`` has
+      coupling, peak_learning_rate, cautious, penalty, form: as in
+        :func:`with_weight_decay`.
+      anchor, corrected_mask, weight_decay_mask: likewise. ``torch.optim.NAdam`` has
         ``coupling="l2"`` unless told ``decoupled_weight_decay=True``.
       precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
       max_grad_norm: the largest norm of all gradients together, to which they are

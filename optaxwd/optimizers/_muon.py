@@ -105,8 +105,9 @@ def muonw(
         axes, as in ``optax.contrib.muon``; ``None``: those with two dimensions.
       consistent_rms: RMS to scale directions to; ``None``: scale by the root of the
         aspect ratio.
-      coupling, peak_learning_rate, cautious, penalty, form, anchor, corrected_mask,
-        weight_decay_mask: as in :func:`with_weight_decay`.
+      coupling, peak_learning_rate, cautious, penalty, form: as in
+        :func:`with_weight_decay`.
+      anchor, corrected_mask, weight_decay_mask: likewise.
       precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
       max_grad_norm: the largest norm of all gradients together, to which they are
         clipped first as by :func:`clip_by_global_norm`; ``None``: no clipping.

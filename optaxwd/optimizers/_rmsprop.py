@@ -61,8 +61,9 @@ def rmspropw(
       bias_correction: correct the mean of squares for its start.
       weight_decay: :math:`\lambda_t`, a number, a scalar array or a schedule.
       mask: which parameters decay; see :func:`add_decayed_weights`.
-      coupling, peak_learning_rate, cautious, penalty, form, anchor, corrected_mask,
-        weight_decay_mask: as in :func:`with_weight_decay`.
+      coupling, peak_learning_rate, cautious, penalty, form: as in
+        :func:`with_weight_decay`.
+      anchor, corrected_mask, weight_decay_mask: likewise.
       precision: see :func:`with_precision`; ``None``: the dtypes that Optax keeps.
       max_grad_norm: the largest norm of all gradients together, to which they are
         clipped first as by :func:`clip_by_global_norm`; ``None``: no clipping.

@@ -46,9 +46,10 @@ def round_updates(
        parameter by 1 − ηλ outside of the compensation, where it is rounded away.
     2. ``"compensated"`` keeps c in bfloat16 for float16 parameters too, whose own
        exponents do not reach low enough. c has 8 significant bits, so a step below
-       2⁻¹⁷·|θ| in bfloat16, 2⁻²⁰·|θ| in float16, may be lost again, and equal steps
-       below 2⁻¹⁴·|θ| add up to a quarter too little or too much. ``"split"``, which
-       keeps as many bytes, goes down to float32's own 2⁻²⁵·|θ|.
+       :math:`2^{-17}|\theta|` in bfloat16, :math:`2^{-20}|\theta|` in float16, may be
+       lost again, and equal steps below :math:`2^{-14}|\theta|` add up to a quarter too
+       little or too much. ``"split"``, which keeps as many bytes, goes down to
+       float32's own :math:`2^{-25}|\theta|`.
     3. ``"split"`` rounds the visible parameter to the nearest, where modded-nanogpt
        truncates it, which makes all weights smaller by 1/4 % on average. For float16,
        Θ is float32 above 2⁻¹⁷, and a multiple of 2⁻⁴⁰ below.

@@ -1,0 +1,41 @@
+"""Sphinx configuration. ``python -m sphinx -W docs docs/_build`` builds the pages."""
+
+import re
+
+import optaxwd
+
+project = "optaxwd"
+author = "the optaxwd authors"
+copyright = f"2026, {author}"
+release = version = optaxwd.__version__
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+]
+exclude_patterns = ["_build"]
+
+myst_enable_extensions = ["attrs_inline", "colon_fence", "dollarmath"]
+myst_heading_anchors = 3
+nb_execution_mode = "cache"
+nb_execution_timeout = 120
+nb_execution_raise_on_error = True
+
+autodoc_typehints = "none"
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+napoleon_use_rtype = False
+
+html_theme = "furo"
+html_title = "optaxwd"
+
+
+def setup(app):
+    """Let links find the anchors that GitHub needs as HTML."""
+
+    def as_attributes(app, docname, source):
+        source[0] = re.sub(r'<a id="([\w-]+)"></a>', r"[]{#\1}", source[0])
+
+    app.connect("source-read", as_attributes)

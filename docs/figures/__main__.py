@@ -1,0 +1,42 @@
+"""Draw the pictures of the documentation: ``python -m docs.figures [NAME ...]``.
+
+Each module beside this one draws one picture, ``draw() -> Figure``, from numbers that
+the library computes. It is written to ``docs/images`` under the module's name.
+"""
+
+import argparse
+import importlib
+import pathlib
+
+import matplotlib
+from matplotlib.figure import Figure
+
+HERE = pathlib.Path(__file__).parent
+IMAGES = HERE.parent / "images"
+NAMES = sorted(path.stem for path in HERE.glob("[!_]*.py"))
+
+
+def draw(name: str) -> Figure:
+    """Draw the picture of this name in matplotlib's own style, whatever the user's."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        return importlib.import_module(f"docs.figures.{name}").draw()
+
+
+def save(figure: Figure, path: pathlib.Path) -> None:
+    """Write a picture without what changes from run to run."""
+    figure.savefig(path, dpi=120, metadata={"Software": None})
+
+
+def main() -> None:
+    """Draw all pictures, or those that are named."""
+    parser = argparse.ArgumentParser(prog="python -m docs.figures")
+    parser.add_argument("names", nargs="*", choices=[*NAMES, []], metavar="NAME")
+    for name in parser.parse_args().names or NAMES:
+        path = IMAGES / f"{name}.png"
+        save(draw(name), path)
+        print(f"figure: {path.relative_to(HERE.parent.parent)}")
+
+
+if __name__ == "__main__":
+    main()
