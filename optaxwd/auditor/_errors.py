@@ -18,6 +18,9 @@ class AuditError(ValueError):
       ... except optaxwd.AuditError as error:
       ...     print("value" in str(error))
       True
+
+    References:
+      As of :func:`audit`.
     """
 
 

@@ -58,6 +58,9 @@ class Finding:
       >>> report = optaxwd.audit(optax.adafactor, {"w": jnp.ones((4, 4))})
       >>> [(finding.code, finding.severity) for finding in report.findings]
       [('lr-independent', 'error')]
+
+    References:
+      As of :func:`audit`; ``docs/auditor.md`` lists the codes.
     """
 
     code: str

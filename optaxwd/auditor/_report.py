@@ -18,7 +18,12 @@ _NUMBERS = ("rate", "half-life")
 
 @dataclasses.dataclass(frozen=True)
 class LeafReport:
-    """How one leaf decays.
+    r"""How one leaf decays.
+
+    .. math:: \text{rate} = -\Delta_\text{decay} / \theta, \qquad
+        t_{1/2} = \frac{\ln 2}{-\ln(1 - \text{rate})}
+
+    with :math:`\Delta_\text{decay}` the part of one step that decay makes.
 
     Attributes:
       path: its canonical path.
@@ -61,6 +66,11 @@ class LeafReport:
       >>> leaf = report.leaves["kernel"]
       >>> leaf.law, leaf.decoupled, leaf.in_state
       ('trust_ratio', False, True)
+
+    References:
+      Loshchilov and Hutter, `Decoupled Weight Decay Regularization
+      <https://arxiv.org/abs/1711.05101>`_, 2019, for what
+      decoupled means.
     """
 
     path: str
@@ -171,6 +181,9 @@ class AuditReport:
       >>> leaf.coupling, leaf.decoupled, round(leaf.rate, 9), round(leaf.half_life)
       ('learning_rate', True, 0.001, 693)
       >>> report.raise_if("warning")
+
+    References:
+      As of :func:`audit`.
     """
 
     kind: str

@@ -57,6 +57,9 @@ def convert_state(state: Any, like: Any, *, count: Any = None) -> Any:
       >>> state = optaxwd.convert_state(state, jax.eval_shape(ours.init, params))
       >>> int(state[1].decay_count), state[0].mu["w"].tolist()
       (1, [0.10000000149011612, 0.10000000149011612])
+
+    References:
+      `Optax <https://optax.readthedocs.io>`_, whose states it reads.
     """
     if jax.tree.structure(state) == jax.tree.structure(like):
         for (path, old), new in zip(

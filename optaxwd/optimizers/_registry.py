@@ -41,6 +41,9 @@ class OptimizerInfo:
       >>> import optaxwd
       >>> optaxwd.list_optimizers()["sgdw"].factory is optaxwd.sgdw
       True
+
+    References:
+      Its field ``reference``.
     """
 
     name: str
@@ -165,6 +168,9 @@ def list_optimizers() -> dict[str, OptimizerInfo]:
       >>> import optaxwd
       >>> print(optaxwd.list_optimizers()["adamw"].description)
       Adam with decoupled decay.
+
+    References:
+      That of each optimizer is in its :class:`OptimizerInfo`.
     """
     return dict(_REGISTRY)
 
@@ -193,6 +199,9 @@ def create_optimizer(
       Traceback (most recent call last):
       ...
       ValueError: create_optimizer: unknown name 'adamW'; ... Did you mean 'adamw'?
+
+    References:
+      That of each optimizer is in :func:`list_optimizers`.
     """
     check_choice(name, _REGISTRY, "name", "create_optimizer")
     return _REGISTRY[name].factory(*args, **kwargs)

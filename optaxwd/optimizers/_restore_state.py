@@ -52,6 +52,10 @@ def restore_state(restored: Any, like: Any) -> Any:
       >>> state = optaxwd.restore_state(restored, jax.eval_shape(tx.init, params))
       >>> int(state[0].count), state[0].mu["w"].tolist()
       (1, [0.10000000149011612, 0.10000000149011612])
+
+    References:
+      `Orbax <https://orbax.readthedocs.io>`_ and `flax.serialization
+      <https://flax.readthedocs.io>`_, which write what is restored.
     """
     wanted = dict(tree.leaves_with_paths(like))
     found = {}

@@ -103,6 +103,9 @@ def plot_audit(report: AuditReport) -> Any:
       >>> figure = optaxwd.plots.plot_audit(report)
       >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
       ['bias', 'kernel']
+
+    References:
+      As of :func:`optaxwd.audit`.
     """
     check_is(report, AuditReport, "report", "plot_audit", "optaxwd.audit")
     rows = _rows(report)

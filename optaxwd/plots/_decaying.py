@@ -71,6 +71,9 @@ def plot_decaying(explanation: Explanation) -> Any:
       ['bias', 'default']
       >>> figure.get_suptitle()
       'decays: 12 of 15 parameters (80 %), 1 of 2 leaves'
+
+    References:
+      As of :class:`optaxwd.DecayRules`.
     """
     source = "optaxwd.DecayRules.explain"
     check_is(explanation, Explanation, "explanation", "plot_decaying", source)

@@ -13,7 +13,9 @@ _POINTS = 4000
 
 
 def plot_plan(plan: Plan) -> Any:
-    """Draw the learning rate, the decay per step and what it leaves of a weight.
+    r"""Draw the learning rate, the decay per step and what it leaves of a weight.
+
+    .. math:: \eta_t, \qquad R_t, \qquad \prod_{s<t} (1 - R_s)
 
     Args:
       plan: what :func:`optaxwd.describe` returns.
@@ -30,6 +32,10 @@ def plot_plan(plan: Plan) -> Any:
       >>> figure = optaxwd.plots.plot_plan(plan)
       >>> [axes.get_ylabel() for axes in figure.axes]
       ['learning rate η', 'decay per step R', 'left of a weight']
+
+    References:
+      Wang and Aitchison, `How to set AdamW's weight decay as you scale model and
+      dataset size <https://arxiv.org/abs/2405.13698>`_, 2025.
     """
     rates = plan.rates
     shown = np.unique(np.linspace(0, plan.steps - 1, _POINTS).astype(int))

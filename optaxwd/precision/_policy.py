@@ -12,7 +12,12 @@ StateName = Literal["float32", "bfloat16", "int8", "int8_stochastic"]
 
 @dataclasses.dataclass(frozen=True)
 class Policy:
-    """What is kept in which precision; everything is computed in float32.
+    r"""What is kept in which precision; everything is computed in float32.
+
+    With :math:`Q_\theta` the rounding of parameters, :math:`Q_m` the storage of moments
+    and :math:`s` the step in float32,
+
+    .. math:: \theta \leftarrow Q_\theta(\theta + s), \qquad m \leftarrow Q_m(m)
 
     ================= =============================== =========== ==============
     ``rounding``      bfloat16 and float16 parameters beside them a small step
@@ -37,6 +42,14 @@ class Policy:
       >>> import optaxwd
       >>> policy = optaxwd.Policy(rounding="stochastic", state="int8", key=0)
       >>> tx = optaxwd.adamw(1e-3, weight_decay=0.1, precision=policy)
+
+    References:
+      Zamirai et al., `Revisiting BFloat16 Training
+      <https://arxiv.org/abs/2010.06192>`_, 2021, for the roundings.
+
+      Dettmers et al., `8-bit Optimizers via Block-wise Quantization
+      <https://arxiv.org/abs/2110.02861>`_, 2021, for
+      the moments.
     """
 
     rounding: RoundingName = "split"

@@ -168,7 +168,12 @@ def apply_precision(
 
 
 def float32_parameters(params: optax.Params, state: Any) -> optax.Params:
-    """Return the parameters that a run in float32 would have, to evaluate or to save.
+    r"""Return the parameters that a run in float32 would have, to evaluate or to save.
+
+    .. math:: \Theta = \theta + c
+
+    with :math:`c` what the state keeps beside the parameter: Kahan's remainder, the
+    lower half, or what a master weight has beyond θ.
 
     Args:
       params: the parameters of 16 bits, after :func:`optax.apply_updates`.
@@ -193,6 +198,9 @@ def float32_parameters(params: optax.Params, state: Any) -> optax.Params:
       >>> params = optax.apply_updates(params, updates)
       >>> round(float(optaxwd.float32_parameters(params, state)[0]), 6)
       0.9999
+
+    References:
+      Those of :func:`round_updates`.
     """
 
     def is_state(node: Any) -> bool:

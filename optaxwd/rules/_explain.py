@@ -63,6 +63,17 @@ class Explanation:
       groups: for each rule that won a leaf, and the default, its numbers of leaves and
         of parameters.
       problems: what ``strict`` would complain of, and arrays that stand at two paths.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> import optaxwd
+      >>> params = {"kernel": jnp.ones((4, 3)), "bias": jnp.ones(3)}
+      >>> found = optaxwd.rules.standard().explain(params, weight_decay=0.1)
+      >>> [(row.path, row.multiplier) for row in found.rows]
+      [('bias', 0.0), ('kernel', 1.0)]
+
+    References:
+      As of :class:`DecayRules`.
     """
 
     rows: tuple[Row, ...]

@@ -31,6 +31,17 @@ def resolve_decays(
     Raises:
       ValueError: if the mask has another structure; the message names the path.
       TypeError: if a leaf of the mask is not a bool.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from optaxwd import rules
+      >>> params = {"kernel": jnp.ones((4, 3)), "bias": jnp.ones(3)}
+      >>> decays = rules.resolve_decays(rules.standard(), params, owner="my_transform")
+      >>> decays["kernel"].multiplier, decays["bias"].multiplier
+      (1.0, 0.0)
+
+    References:
+      As of :class:`DecayRules`.
     """
     if mask is None:
         return jax.tree.map(lambda _: LeafDecay(), params)
@@ -45,8 +56,30 @@ def resolve_decays(
 def check_mask(mask: Mask, owner: str, *, anchors: bool = True) -> None:
     """Raise if a leaf of a mask that is already known is not a bool.
 
-    With ``anchors=False`` also if a rule has an anchor that is not zero, for laws that
-    know no other.
+    A mask that is a function is not known before it sees parameters.
+
+    Args:
+      mask: as in :func:`resolve_decays`.
+      owner: the transform to name in messages.
+      anchors: whether the law knows anchors other than zero.
+
+    Returns:
+      Nothing.
+
+    Raises:
+      TypeError: if a leaf is not a bool.
+      ValueError: if ``anchors=False`` and a rule gives an anchor that is not zero.
+
+    Examples:
+      >>> from optaxwd import rules
+      >>> rules.check_mask({"kernel": True, "bias": False}, "my_transform")
+      >>> rules.check_mask({"kernel": "yes"}, "my_transform")  # doctest: +ELLIPSIS
+      Traceback (most recent call last):
+      ...
+      TypeError: my_transform: ...
+
+    References:
+      As of :class:`DecayRules`.
     """
     given = mask.anchors if isinstance(mask, DecayRules) and not anchors else ()
     for anchor in given:

@@ -20,6 +20,14 @@ class Pattern:
       matches: a function of a leaf that tells whether it matches.
       needs_value: whether it looks at the leaf itself and not only at where it stands.
       optional: whether it is no mistake if it matches nothing, as in a preset.
+
+    Examples:
+      >>> import optaxwd
+      >>> optaxwd.rules.glob("**/bias").text
+      'glob(**/bias)'
+
+    References:
+      As of :class:`DecayRules`.
     """
 
     text: str
@@ -55,6 +63,10 @@ def glob(pattern: str) -> Pattern:
       >>> w = jnp.ones(2)
       >>> rules.mask({"bias": w, "dense": {"bias": w, "w": w}})
       {'bias': False, 'dense': {'bias': False, 'w': True}}
+
+    References:
+      Python, `pathlib <https://docs.python.org/3/library/pathlib.html#pattern-language>`_,
+      for the pattern language.
     """
     if not isinstance(pattern, str) or not pattern:
         raise ValueError(
@@ -89,6 +101,9 @@ def search(pattern: str) -> Pattern:
       >>> rules = optaxwd.DecayRules([(optaxwd.rules.search("[Nn]orm"), False)])
       >>> rules.mask({"LayerNorm_0": {"scale": jnp.ones(2)}, "w": jnp.ones(2)})
       {'LayerNorm_0': {'scale': False}, 'w': True}
+
+    References:
+      Python, `re <https://docs.python.org/3/library/re.html>`_.
     """
     expression = compile_expression(pattern, "search")
     return Pattern(
@@ -123,6 +138,10 @@ def owned_by(pattern: str) -> Pattern:
       >>> rules = optaxwd.DecayRules([(optaxwd.rules.owned_by(".*Norm"), False)])
       >>> rules.multipliers([LayerNorm(jnp.ones(2)), jnp.ones(2)])
       [LayerNorm(weight=0.0), 1.0]
+
+    References:
+      `Levanter <https://github.com/marin-community/levanter>`_, which asks the class
+      of the module too.
     """
     expression = compile_expression(pattern, "owned_by")
     return Pattern(
@@ -132,7 +151,27 @@ def owned_by(pattern: str) -> Pattern:
 
 
 def as_pattern(pattern: Any, where: str) -> Pattern:
-    """Return ``pattern`` as a :class:`Pattern`; messages name its rule by ``where``."""
+    """Return ``pattern`` as a :class:`Pattern`; messages name its rule by ``where``.
+
+    Args:
+      pattern: what :class:`DecayRules` takes as one.
+      where: what the message of an error starts with.
+
+    Returns:
+      A :class:`Pattern`; one that is given already as it is.
+
+    Raises:
+      ValueError: if it is not a regular expression.
+      TypeError: if it is neither text nor pattern nor a predicate.
+
+    Examples:
+      >>> from optaxwd import rules
+      >>> rules.as_pattern(".*/bias", "rule 0").text
+      '.*/bias'
+
+    References:
+      As of :class:`DecayRules`.
+    """
     if isinstance(pattern, Pattern):
         return pattern
     if isinstance(pattern, str):

@@ -55,6 +55,10 @@ def standard(
       ...                       "fc": {"kernel": jnp.ones((3, 8, 8))}}}
       >>> optaxwd.rules.standard().mask(params)
       {'scanned': {'fc': {'kernel': True}, 'ln': {'scale': False}}}
+
+    References:
+      He et al., `Bag of Tricks for Image Classification with Convolutional Neural
+      Networks <https://arxiv.org/abs/1812.01187>`_, 2018, section 3.1.
     """
     kinds = {"norm": _is_norm, "bias": _is_bias}
     if not positional_embeddings:
@@ -87,6 +91,10 @@ def matrices_only(*, stacked: Mapping[Any, int] | None = None) -> DecayRules:
       >>> params = {"blocks": {"w": jnp.ones((8, 4, 4)), "bias": jnp.ones((8, 4))}}
       >>> optaxwd.rules.matrices_only(stacked={"blocks/.*": 1}).mask(params)
       {'blocks': {'bias': False, 'w': True}}
+
+    References:
+      Karpathy, `nanoGPT <https://github.com/karpathy/nanoGPT>`_, 2022, where
+      parameters of two and more dimensions decay.
     """
     axes = [
         (as_pattern(pattern, "matrices_only: stacked"), count)
@@ -117,11 +125,19 @@ def matrices_only(*, stacked: Mapping[Any, int] | None = None) -> DecayRules:
 def everything() -> DecayRules:
     """Return rules by which everything decays: biases and norms too.
 
+    Returns:
+      A :class:`DecayRules`.
+
     Examples:
       >>> import jax.numpy as jnp
       >>> import optaxwd
       >>> optaxwd.rules.everything().mask({"bias": jnp.ones(2)})
       {'bias': True}
+
+    References:
+      Loshchilov and Hutter, `Decoupled Weight Decay Regularization
+      <https://arxiv.org/abs/1711.05101>`_, 2019, whose decay
+      spares nothing.
     """
     return DecayRules([], default=1.0)
 

@@ -14,13 +14,25 @@ FROZEN = "frozen"
 
 @dataclasses.dataclass(frozen=True)
 class LeafDecay:
-    """How one leaf, or all that match one rule, decays.
+    r"""How one leaf, or all that match one rule, decays.
+
+    .. math:: \theta \leftarrow \ldots - R_t \, m \, (\theta - a)
+
+    with :math:`m` the multiplier and :math:`a` the anchor.
 
     Attributes:
       multiplier: what λ is multiplied by, >= 0; 0 where the leaf does not decay.
       weight_decay: a λ of its own in place of the transform's, or ``None``.
       frozen: whether the leaf must not change at all.
       anchor: what it decays to, in place of the transform's anchor, or ``None``.
+
+    Examples:
+      >>> import optaxwd
+      >>> optaxwd.rules.LeafDecay(0.5)
+      LeafDecay(multiplier=0.5, weight_decay=None, frozen=False, anchor=None)
+
+    References:
+      As of :class:`DecayRules`.
     """
 
     multiplier: float = 1.0
@@ -45,7 +57,11 @@ class LeafDecay:
 
 
 def weight_decay(value: ScalarOrSchedule) -> LeafDecay:
-    """Give the leaves of a rule a λ of their own.
+    r"""Give the leaves of a rule a λ of their own.
+
+    .. math:: R_t = \eta_t \lambda_\text{rule} \text{ in place of } \eta_t \lambda
+
+    under ``coupling="learning_rate"``, and likewise under the others.
 
     It takes the place of the transform's λ and is tied to the learning rate in the same
     way. A bare number in a rule is a multiplier instead; a bare schedule is a λ.
@@ -69,6 +85,10 @@ def weight_decay(value: ScalarOrSchedule) -> LeafDecay:
       >>> updates, _ = tx.update(zeros, tx.init(params), params)
       >>> round(float(updates["head"]["w"][0]), 6), float(updates["w"][0])
       (-0.01, -0.5)
+
+    References:
+      PyTorch, `per-parameter options <https://docs.pytorch.org/docs/stable/optim.html>`_,
+      where a group has a λ of its own.
     """
     check_scalar_or_schedule(value, "value", "weight_decay")
     return LeafDecay(weight_decay=value)

@@ -131,6 +131,10 @@ def warmup_compensated_weight_decay(
       ... )
       >>> round(weight_decay, 5)
       0.10555
+
+    References:
+      No paper is known for it; the experiment on claim C8 in ``docs/claims.md``
+      measures what a late start does.
     """
     owner = "warmup_compensated_weight_decay"
     lam = check_number(weight_decay, "weight_decay", owner)
@@ -167,6 +171,8 @@ def warmup_compensated_schedule(
 ) -> optax.Schedule:
     r"""No decay before step ``start``, then as much more as makes up for it.
 
+    .. math:: t \mapsto 0 \text{ if } t < t_0, \text{ else } \lambda'
+
     :func:`delayed_schedule` with the λ of :func:`warmup_compensated_weight_decay`.
 
     Args:
@@ -188,6 +194,10 @@ def warmup_compensated_schedule(
       ... )
       >>> [round(float(schedule(count)), 4) for count in (0, 49, 50, 99)]
       [0.0, 0.0, 0.1999, 0.1999]
+
+    References:
+      No paper is known for it; the experiment on claim C8 in ``docs/claims.md``
+      measures what a late start does.
     """
     value = warmup_compensated_weight_decay(
         weight_decay,

@@ -34,6 +34,11 @@ class Equivalent(NamedTuple):
 class Plan:
     r"""What :func:`describe` returns: printed, a small table.
 
+    .. math::
+
+        \tau = \frac{1}{R}, \qquad t_{1/2} = \frac{\ln 2}{-\ln(1 - R)}, \qquad
+        \text{left of a weight} = \prod_t (1 - R_t)
+
     Attributes:
       coupling: how λ is tied to the learning rate.
       rates: :math:`\eta_t`, :math:`\lambda_t` and :math:`R_t` step by step, in
@@ -46,6 +51,10 @@ class Plan:
       >>> plan = optaxwd.describe(3e-4, 0.1, 100_000)
       >>> round(plan.peak_rate, 9), round(plan.half_life), round(plan.remaining, 3)
       (3e-05, 23105, 0.05)
+
+    References:
+      Wang and Aitchison, `How to set AdamW's weight decay as you scale model and
+      dataset size <https://arxiv.org/abs/2405.13698>`_, 2025, for the timescale.
     """
 
     coupling: str

@@ -15,7 +15,11 @@ _RATIOS = ("batch", "data", "width", "learning_rate")
 
 @dataclasses.dataclass(frozen=True)
 class ScalingComparison:
-    """What :func:`compare_scaling_rules` returns: printed, a table.
+    r"""What :func:`compare_scaling_rules` returns: printed, a table.
+
+    .. math:: \text{spread} = \max_i c_i \,/\, \min_i c_i
+
+    with :math:`c_i` what rule i multiplies λ by.
 
     Attributes:
       weight_decay: λ before.
@@ -29,6 +33,9 @@ class ScalingComparison:
       {'timescale': 0.25, 'power_lines': 0.519, 'normalized': 0.5}
       >>> round(found.spread, 2)
       2.08
+
+    References:
+      Those of :func:`scale_weight_decay`, one for each rule; the table names them.
     """
 
     weight_decay: float
@@ -163,7 +170,14 @@ def compare_scaling_rules(
     width_ratio: float = 1.0,
     learning_rate_ratio: float = 1.0,
 ) -> ScalingComparison:
-    """What every rule of :func:`scale_weight_decay` says, and how far they disagree.
+    r"""What every rule of :func:`scale_weight_decay` says, and how far they disagree.
+
+    With the exponents of each rule,
+
+    .. math:: \lambda \leftarrow \lambda \cdot \text{batch}^a \, \text{data}^b \,
+        \text{width}^c \, \eta^d
+
+    where each factor is the new value over the old one.
 
     Args:
       weight_decay: λ of AdamW before the change.
@@ -184,6 +198,9 @@ def compare_scaling_rules(
       ... )
       >>> {name: round(value, 3) for name, value in found.values.items()}
       {'timescale': 0.4, 'power_lines': 0.093, 'sqrt_width': 0.2, 'independent': 0.4}
+
+    References:
+      Those of :func:`scale_weight_decay`, one for each rule; the table names them.
     """
     ratios = _checked(
         weight_decay,

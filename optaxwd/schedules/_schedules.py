@@ -38,6 +38,10 @@ def delayed_schedule(weight_decay: ScalarOrSchedule, start: int) -> optax.Schedu
       >>> schedule = optaxwd.delayed_schedule(0.1, start=2)
       >>> [round(float(schedule(count)), 6) for count in range(4)]
       [0.0, 0.0, 0.1, 0.1]
+
+    References:
+      No paper is known for it; the experiment on claim C8 in ``docs/claims.md``
+      measures what a late start does.
     """
     check_scalar_or_schedule(weight_decay, "weight_decay", "delayed_schedule")
     first = check_steps(start, "start", "delayed_schedule", minimum=0)
@@ -128,6 +132,11 @@ def linear_weight_decay_schedule(
       >>> schedule = optaxwd.linear_weight_decay_schedule(0.0, 0.1, steps=4, start=1)
       >>> [round(float(schedule(count)), 6) for count in range(7)]
       [0.0, 0.0, 0.025, 0.05, 0.075, 0.1, 0.1]
+
+    References:
+      No paper is known for it; :func:`cosine_weight_decay_schedule` is the one that
+      Caron et al., `Emerging Properties in Self-Supervised Vision Transformers
+      <https://arxiv.org/abs/2104.14294>`_, 2021, raise λ by.
     """
     steps, start = _check_shape(
         init_value, end_value, steps, start, "linear_weight_decay_schedule"

@@ -107,6 +107,10 @@ def half_life(
       23104.6
       >>> optaxwd.half_life(learning_rate=1.0, weight_decay=0.5)
       1.0
+
+    References:
+      Wang and Aitchison, `How to set AdamW's weight decay as you scale model and
+      dataset size <https://arxiv.org/abs/2405.13698>`_, 2025, for the timescale.
     """
     rate = _rate(learning_rate, weight_decay, coupling, "half_life")
     per_step = _per_step(unit, batch_size, dataset_size, "half_life")

@@ -37,6 +37,9 @@ def format_telemetry(telemetry: Mapping[str, float], *, leaf: str | None = None)
       'η 3.0e-03 · λ 0.100 · decay 3.0e-04/step, 12.0 % of step · RMS 0.97×eq'
       >>> optaxwd.format_telemetry({})
       'nothing recorded yet'
+
+    References:
+      As of :func:`record_decay`.
     """
     check_telemetry(telemetry, "format_telemetry")
 

@@ -24,11 +24,21 @@ class DecayWarning(UserWarning):
       ...     warnings.simplefilter("error", optaxwd.DecayWarning)  # stop the run
       ...     monitor.check({"step": 0, "decay_rate/head": 1e-4})
       []
+
+    References:
+      As of :class:`DecayMonitor`.
     """
 
 
 class DecayMonitor:
-    """Looks at each record in the training loop and warns of decay that goes wrong.
+    r"""Looks at each record in the training loop and warns of decay that goes wrong.
+
+    It reads what :func:`record_decay` defines, such as
+
+    .. math:: \text{decay\_share} = \frac{\|d\|}{\|s\|}, \qquad
+        \text{rms\_ratio} = \frac{\text{RMS}(\theta)}{\text{RMS}_\text{eq}}
+
+    with :math:`d` the decay and :math:`s` the whole step.
 
     It warns, of each kind and leaf once, where
 
@@ -75,6 +85,11 @@ class DecayMonitor:
       >>> [message] = monitor.check({"step": 100, "decay_share/head": 0.9})
       >>> message.split(". ")[0]
       'Decay dominates updates at step 100: head (90 % of the step)'
+
+    References:
+      Kosson et al., `Rotational Equilibrium: How Weight Decay Balances Learning Across
+      Neural Networks <https://arxiv.org/abs/2305.17212>`_, 2024, for the
+      equilibrium.
     """
 
     def __init__(

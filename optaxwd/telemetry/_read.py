@@ -55,6 +55,9 @@ def read_telemetry(state: Any) -> dict[str, float]:
       >>> tx = optax.inject_hyperparams(optax.adamw)(lambda count: 0.1 / (count + 1))
       >>> optaxwd.read_telemetry(tx.init(jnp.ones(2)))["learning_rate"]
       0.10000000149011612
+
+    References:
+      As of :func:`record_decay`.
     """
     state = getattr(state, "opt_state", state)
     found = [*nodes(state)]

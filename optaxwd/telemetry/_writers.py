@@ -98,6 +98,9 @@ class JSONLinesWriter(_Writer):
       ...         writer.write_scalars(0, {"decay_rate": 0.01, "cosine": float("nan")})
       ...     path.read_text()
       '{"step": 0, "decay_rate": 0.01, "cosine": null}\n'
+
+    References:
+      `JSON Lines <https://jsonlines.org>`_.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
@@ -147,6 +150,9 @@ def read_json_lines(path: str | os.PathLike[str]) -> list[dict[str, float]]:
       ...     _ = path.write_text('{"step": 0, "cosine": null}\n{"step": 1, "co')
       ...     optaxwd.read_json_lines(path)
       [{'step': 0.0, 'cosine': nan}]
+
+    References:
+      `JSON Lines <https://jsonlines.org>`_.
     """
     records = []
     with open(resolved(path, "read_json_lines: path"), "rb") as file:
@@ -194,6 +200,9 @@ class CSVWriter(_Writer):
       step,learning_rate,cosine
       0,0.1,
       1,0.1,0.5
+
+    References:
+      Shafranovich, `RFC 4180 <https://www.rfc-editor.org/rfc/rfc4180>`_, 2005.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
@@ -261,6 +270,9 @@ class TensorBoardWriter(_Writer):
       >>> with tempfile.TemporaryDirectory() as directory:  # doctest: +SKIP
       ...     with optaxwd.TensorBoardWriter(directory) as writer:
       ...         writer.write_scalars(0, {"decay_rate/dense/kernel": 1e-4})
+
+    References:
+      `tensorboardX <https://tensorboardx.readthedocs.io>`_.
     """
 
     def __init__(self, directory: str | os.PathLike[str]):

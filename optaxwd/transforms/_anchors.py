@@ -40,6 +40,10 @@ class InitialParameters:
       >>> updates, _ = decay.update(jnp.zeros(1), state, jnp.array([2.0]))
       >>> float(updates[0])  # 0.5 * (2 - 1.5)
       0.25
+
+    References:
+      Li et al., `Explicit Inductive Bias for Transfer Learning with Convolutional
+      Networks <https://arxiv.org/abs/1802.01483>`_, 2018.
     """
 
     dtype: Any = None

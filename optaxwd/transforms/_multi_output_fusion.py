@@ -44,6 +44,9 @@ def enable_multi_output_fusion() -> None:
       >>> done = subprocess.run([sys.executable, "-c", program], env=environment)
       >>> done.returncode
       0
+
+    References:
+      OpenXLA, `XLA architecture <https://openxla.org/xla/architecture>`_, for fusion.
     """
     if is_flag_set():
         return

@@ -36,6 +36,10 @@ class Penalty:
       >>> updates, _ = tx.update(jnp.array([0.0]), tx.init(params), params)
       >>> round(float(updates[0]), 6)  # -0.1 * 0.5 * 2²
       -0.2
+
+    References:
+      Parikh and Boyd, `Proximal Algorithms
+      <https://web.stanford.edu/~boyd/papers/prox_algs.html>`_, 2014.
     """
 
     name: str

@@ -67,6 +67,10 @@ def leaf_paths(params: Any) -> LeafPaths:
       >>> print(optaxwd.leaf_paths(params))
       dense/bias
       dense/kernel
+
+    References:
+      JAX, `Working with pytrees <https://docs.jax.dev/en/latest/working-with-pytrees.html>`_,
+      for key paths.
     """
     return LeafPaths(path_string(path) for path, _ in leaves_with_paths(params))
 

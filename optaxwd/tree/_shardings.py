@@ -50,6 +50,10 @@ def state_shardings(optimizer: Any, params: Any) -> Any:
       >>> state = jax.jit(tx.init, out_shardings=shardings)(params)
       >>> [tuple(x.sharding.spec) for x in (state[0].mu["kernel"], state[0].count)]
       [('data', None), ()]
+
+    References:
+      JAX, `Distributed arrays and automatic parallelization
+      <https://docs.jax.dev/en/latest/notebooks/Distributed_arrays_and_automatic_parallelization.html>`_.
     """
     if not callable(getattr(optimizer, "init", None)):
         raise TypeError(
