@@ -12,8 +12,8 @@ release = version = optaxwd.__version__
 extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
-    "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
+    "sphinx-mathjax-offline",
 ]
 exclude_patterns = ["_build"]
 

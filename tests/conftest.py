@@ -10,6 +10,11 @@ from hypothesis import HealthCheck, settings
 # Tables have one width, whatever the terminal that the tests run in.
 os.environ["COLUMNS"] = "120"
 
+# Half of the time is XLA compiling, and what is checked is the same with less of it.
+# JAX_DISABLE_MOST_OPTIMIZATIONS=0 is for all of it, as in the suite of oldest versions.
+if "JAX_DISABLE_MOST_OPTIMIZATIONS" not in os.environ:
+    jax.config.update("jax_disable_most_optimizations", True)
+
 # `ci` draws the same examples in every run and keeps none on disk; `nightly` draws new
 # ones and prints how to repeat a failure. A deadline would time the compiler.
 settings.register_profile("ci", deadline=None, derandomize=True, database=None)

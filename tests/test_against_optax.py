@@ -7,7 +7,12 @@ import jax.numpy as jnp
 import optax
 import optax.contrib
 import pytest
-from helpers import OPTAX_ADVANCES_SCHEDULES, assert_close, assert_identical
+from helpers import (
+    OPTAX_ADVANCES_SCHEDULES,
+    assert_close,
+    assert_identical,
+    by_stage,
+)
 
 import optaxwd
 
@@ -73,7 +78,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", by_stage(["float32", "bfloat16"], first="float32"))
 @pytest.mark.parametrize(("rate", "decay", "jit"), CASES)
 def test_adamw_is_optax_s(rate, decay, jit, dtype):
     if "schedule" in decay and not OPTAX_ADVANCES_SCHEDULES:
@@ -152,7 +157,7 @@ DIFFERENT = {
     ("rmspropw without decay", "array", "bfloat16"),
 }
 TWIN_CASES = [
-    case
+    pytest.param(*case, marks=[] if case[1] == "schedule" else [pytest.mark.slow])
     for case in itertools.product(TWINS, LEARNING_RATES, ("float32", "bfloat16"))
     if case not in DIFFERENT
 ]

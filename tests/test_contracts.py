@@ -229,6 +229,8 @@ NOT_TRANSFORMATIONS = {
 NAMES = sorted(CONTRACTS)
 # Chains of transformations that are in the table themselves.
 COMPOSED = {
+    "adafactorw",
+    "adam_l2",
     "adamc",
     "adamcpr",
     "adamh",
@@ -238,12 +240,18 @@ COMPOSED = {
     "adamwn",
     "amos",
     "compress_state",
+    "lionw",
     "muonh",
+    "nadamw",
+    "rmsprop_l2",
+    "rmspropw",
     "rotational_adamw",
     "rotational_lion",
     "rotational_sgd",
+    "sgd_l2",
     "sgdp",
     "sgds",
+    "sgdw",
     "with_master_weights",
     "with_precision",
 }

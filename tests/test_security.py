@@ -88,6 +88,7 @@ def test_many_stars_take_no_time():
 TRAP = "import pathlib\npathlib.Path('sprung').touch()\n"
 
 
+@pytest.mark.slow
 def test_the_command_line_imports_what_it_is_told_and_writes_nothing(tmp_path):
     optimizer = """
         import optax

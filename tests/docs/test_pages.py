@@ -1,6 +1,7 @@
 """The code of every page runs, and what it asserts holds."""
 
 import pathlib
+import re
 
 import pytest
 from helpers import run_python_blocks
@@ -40,6 +41,9 @@ def test_each_page_with_code_is_tested_once():
 @pytest.mark.parametrize(
     "name", [name for name in WITH_CODE if name not in TESTED_ELSEWHERE]
 )
-def test_code_runs(name, tmp_path, monkeypatch):
+def test_code_runs_and_prints_what_the_page_says(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     run_python_blocks(PAGES[name])
+    printed = " ".join(capsys.readouterr().out.split())
+    for output in re.findall(r"```output\n(.*?)```", PAGES[name], re.DOTALL):
+        assert " ".join(output.split()) in printed

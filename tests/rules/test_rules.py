@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
-from helpers import optimizers_with_weight_decay
+from helpers import by_stage, optimizers_with_weight_decay
 
 import optaxwd
 from optaxwd.rules import glob, owned_by, search, weight_decay
@@ -389,7 +389,9 @@ def test_many_leaves_take_one_pass():
 class TestFreeze:
     RULES = optaxwd.DecayRules([("encoder/.*", "frozen"), (glob("**/bias"), False)])
 
-    @pytest.mark.parametrize("name", optimizers_with_weight_decay())
+    @pytest.mark.parametrize(
+        "name", by_stage(optimizers_with_weight_decay(), first="adamw")
+    )
     def test_in_every_optimizer(self, name):
         factory = getattr(optaxwd, name)
         tx = factory(0.1, mask=self.RULES, weight_decay=0.5)

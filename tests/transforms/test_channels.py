@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import optax
 import pytest
+from helpers import by_stage
 
 import optaxwd
 
@@ -49,7 +50,7 @@ def test_channel_axis_is_strict(name):
         build(channel_axis=2).init(PARAMS)
 
 
-@pytest.mark.parametrize("name", STACKED)
+@pytest.mark.parametrize("name", by_stage(STACKED, first="adamp"))
 def test_a_group_need_not_have_what_patterns_name(name):
     def build():
         return STACKED[name](stacked={"blocks/.*": 1})

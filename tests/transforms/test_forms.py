@@ -7,7 +7,7 @@ import optax
 import pytest
 import references
 from helpers import (
-    DTYPES,
+    DTYPES_BY_STAGE,
     assert_close,
     assert_identical,
     cast,
@@ -114,7 +114,7 @@ def test_below_two_a_zero_stays_under_the_proximal_p_norm(p):
     assert_close(moved, [0.3 / 1.05])
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", DTYPES_BY_STAGE)
 @pytest.mark.parametrize("form", FORMS)
 def test_twenty_steps(form, dtype):
     options = {

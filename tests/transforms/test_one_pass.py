@@ -175,6 +175,7 @@ def skip_where_xla_has_no_such_option():
         pytest.skip("XLA for CPUs joins no loops before the option for it was added")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FLOORS)
 def test_every_array_is_read_and_written_once(found, name):
     bytes_per_parameter, copies, error = found[name]
