@@ -7,7 +7,8 @@ import optax
 
 import optaxwd
 
-README = (pathlib.Path(__file__).parent.parent / "README.md").read_text()
+ROOT = pathlib.Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
 
 
 def test_every_python_block_runs():
@@ -38,5 +39,8 @@ def test_the_table_of_couplings_is_true():
         assert f"{2.0 + float(update):g}" == theta
 
 
-def test_every_optimizer_is_named():
-    assert not [name for name in optaxwd.list_optimizers() if f"`{name}`" not in README]
+def test_what_it_links_to_is_there():
+    targets = re.findall(r"\]\(([^)#]+)[^)]*\)", README)
+    local = [target for target in targets if not target.startswith("http")]
+    assert local
+    assert not [target for target in local if not (ROOT / target).exists()]
