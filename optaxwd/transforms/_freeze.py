@@ -2,12 +2,11 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import optax
 
 from optaxwd._checks import check_transformation
 from optaxwd.rules import DecayRules
-from optaxwd.transforms._hide import no_update, without, without_extra
+from optaxwd.transforms._hide import no_update, update_without, without
 
 
 class FreezeState(NamedTuple):
@@ -85,19 +84,14 @@ def freeze(
         # Gradients may lack what is frozen; `init` has checked the rules.
         whole = updates if params is None else params
         frozen = rules.frozen(whole, check=False)
-        kept = None if params is None else without(frozen, params)
-        new_updates, inner_state = inner.update(
-            without(frozen, updates),
-            state.inner_state,
-            kept,
-            **without_extra(frozen, whole, extra_args),
-        )
-        updates = jax.tree.map(
-            lambda is_frozen, new, *old: no_update(*old) if is_frozen else new,
+        updates, inner_state = update_without(
             frozen,
-            new_updates,
+            inner,
             updates,
-            whole,
+            state.inner_state,
+            params,
+            extra_args,
+            show=no_update,
         )
         return updates, FreezeState(inner_state)
 

@@ -1,5 +1,6 @@
 """Leaves that a transformation never sees: what is frozen, what is no parameter."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -66,6 +67,40 @@ def no_update(update: Any, param: Any) -> Any:
     return jnp.zeros_like(like) if has_zero else update
 
 
+def update_without(
+    hidden: Any,
+    inner: optax.GradientTransformationExtraArgs,
+    updates: optax.Updates,
+    state: Any,
+    params: optax.Params | None,
+    extra_args: dict[str, Any],
+    *,
+    show: Callable[[Any, Any], Any],
+) -> tuple[optax.Updates, Any]:
+    """Update without what is hidden, which gets ``show(update, param)``."""
+    whole = updates if params is None else params
+    new, state = inner.update(
+        without(hidden, updates),
+        state,
+        None if params is None else without(hidden, params),
+        **without_extra(hidden, whole, extra_args),
+    )
+    # `updates` may have nothing where a leaf is hidden.
+    shown = jax.tree.map(
+        lambda is_hidden, new, *old: show(*old) if is_hidden else new,
+        hidden,
+        new,
+        updates,
+        whole,
+    )
+    return shown, state
+
+
+def _as_it_came(update: Any, param: Any) -> Any:
+    del param
+    return update
+
+
 def parameters_only(
     transform: optax.GradientTransformation, *, completes: bool = False
 ) -> optax.GradientTransformationExtraArgs:
@@ -95,19 +130,10 @@ def parameters_only(
         hidden = _no_parameters(whole, by_gradient=params is None)
         if hidden is None:
             return inner.update(updates, state, params, **extra_args)
-        new, state = inner.update(
-            without(hidden, updates),
-            state,
-            None if params is None else without(hidden, params),
-            **without_extra(hidden, whole, extra_args),
+        show = no_update if completes else _as_it_came
+        return update_without(
+            hidden, inner, updates, state, params, extra_args, show=show
         )
-
-        def shown(is_hidden: bool, new: Any, old: Any, param: Any) -> Any:
-            if not is_hidden:
-                return new
-            return no_update(old, param) if completes else old
-
-        return jax.tree.map(shown, hidden, new, updates, whole), state
 
     return type(inner)(init, update)
 
