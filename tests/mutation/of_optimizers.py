@@ -35,7 +35,7 @@ MUTANTS = [
             "frozen rules do not freeze": (
                 "if isinstance(mask, DecayRules) and mask.freezes:",
                 "if mask is None:",
-                "rules/test_rules.py::TestFreeze::test_in_every_optimizer[lionw]",
+                "rules/test_rules.py::TestFreeze::test_in_every_optimizer[adamw]",
             ),
             "the gate is not shown the direction": (
                 'extra_args = {**extra_args, "direction": direction}',
@@ -89,7 +89,7 @@ MUTANTS = [
             "adam_l2 decoupled": (
                 'owner="adam_l2",\n        coupling="l2"',
                 'owner="adam_l2",\n        coupling="learning_rate"',
-                "test_against_optax.py::test_twin[adam_l2-constant-float32]",
+                "test_against_optax.py::test_twin[adam_l2-schedule-float32]",
             ),
             "NAdam forgets its momentum decay": (
                 "    if momentum_decay is None:\n        preconditioner",

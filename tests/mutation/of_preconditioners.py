@@ -25,7 +25,7 @@ MUTANTS = [
             "Nesterov's look-ahead without its step": (
                 "ahead = optax.safe_increment(count) if nesterov else count",
                 "ahead = count",
-                "test_twin[nadamw-constant-float32]",
+                "test_twin[nadamw-schedule-float32]",
             ),
         },
     ),

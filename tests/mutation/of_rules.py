@@ -82,7 +82,7 @@ MUTANTS = [
                 "show=no_update",
                 "show=lambda update, param: update",
                 "TestFreeze::test_whatever_the_chain_holds",
-                "TestFreeze::test_in_every_optimizer[lionw]",
+                "TestFreeze::test_in_every_optimizer[adamw]",
             ),
         },
     ),
