@@ -73,7 +73,7 @@ def open_page(browser):
 
 def number(text):
     """Return the number of a cell."""
-    return float(text.removesuffix(" %").replace("−", "-").replace(",", ""))
+    return float(text.removesuffix("\u00a0%").replace("−", "-").replace(",", ""))
 
 
 def rows(tab):
@@ -93,7 +93,7 @@ def check(cells, method, problem, at, fresh):
         assert abs(number(text) - want) <= SHOWN_THETA, where
     for text, want in zip(cells[2:4], 100 * mean, strict=True):
         unit = 10.0 ** np.floor(np.log10(want)) if want else 0.0
-        assert text.endswith(" %"), where
+        assert text.endswith("\u00a0%"), where
         assert abs(number(text) - want) <= SHOWN_RATE * unit, where
     if mean.all():
         ratio = mean[1] / mean[0]

@@ -114,8 +114,8 @@ function drawRings(group, state, x, y, scale) {
       class: "ring", cx: x(best1), cy: y(best2),
       rx: scale * radius / Math.sqrt(c1), ry: scale * radius / Math.sqrt(c2),
     }));
-    group.append(text(x(best1 + radius), y(best2) - 3, two.format(c1 * radius ** 2 / 2),
-      { class: "level", "text-anchor": "middle" }));
+    group.append(text(x(best1 + radius) + 3, y(best2) - 3, two.format(c1 * radius ** 2 / 2),
+      { class: "level" }));
   }
   const lambda = settings.weight_decays[state.at.lambda];
   const [l1, l2] = [x(c1 * best1 / (c1 + lambda)), y(c2 * best2 / (c2 + lambda))];

@@ -5,7 +5,7 @@ const two = new Intl.NumberFormat("en", {
 });
 const plain = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
 const fixed = (x) => (Math.abs(x) < 0.005 ? 0 : x).toFixed(2).replace("-", "−");
-const percent = (rate) => (rate === 0 ? "0 %" : `${two.format(100 * rate)} %`);
+const percent = (rate) => `${rate === 0 ? 0 : two.format(100 * rate)}\u00a0%`;
 const listed = (texts) =>
   texts.length < 2 ? texts.join("") : `${texts.slice(0, -1).join(", ")} and ${texts.at(-1)}`;
 
