@@ -7,5 +7,5 @@ from docs.sandbox._runs import compute_runs
 
 if __name__ == "__main__":
     jax.config.update("jax_enable_x64", True)
-    PAGE.write_text(render(embed(compute_runs())), encoding="utf-8")
+    PAGE.write_text(render(embed(compute_runs())), encoding="utf-8", newline="\n")
     print(f"{PAGE}: {PAGE.stat().st_size:,} bytes")

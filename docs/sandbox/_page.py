@@ -43,6 +43,7 @@ def embed(runs: Runs) -> Embedded:
         "every": _grid.EVERY,
         "start": _grid.START,
         "minimum": _grid.MINIMUM,
+        "peak": _grid.PEAK,
         "problems": {
             name: {
                 "title": problem.title,
@@ -78,7 +79,8 @@ def render(embedded: Embedded) -> str:
         "settings": json.dumps(embedded.settings, ensure_ascii=False),
         "layout": json.dumps(embedded.layout),
         "data": embedded.data,
-        "steps": str(embedded.settings["steps"]),
+        **{name: str(embedded.settings[name]) for name in ("steps", "every", "peak")},
+        **{name: _point(embedded.settings[name]) for name in ("start", "minimum")},
         **_errors(embedded),
     }
     page = _read("page.html")
@@ -112,6 +114,10 @@ def _errors(embedded: Embedded) -> dict[str, str]:
 
 def _rounded_up(value: float, digits: int) -> str:
     return f"{math.ceil(value * 10**digits) / 10**digits:.{digits}f}"
+
+
+def _point(theta: list[float]) -> str:
+    return f"({', '.join(map(str, theta))})"
 
 
 def _read(name: str) -> str:

@@ -25,7 +25,7 @@ SLIDERS = {
     "eta": ("Learning rate η", _grid.LEARNING_RATES),
     "lambda": ("Weight decay λ", _grid.WEIGHT_DECAYS),
     "b2": ("Adam's β₂", _grid.B2S),
-    "ratio": ("Ratio of the gradients", _grid.RATIOS),
+    "ratio": ("Ratio, loud to quiet", _grid.RATIOS),
 }
 TITLES = {method.title: name for name, method in METHODS.items()}
 DEFAULT = {"eta": 1, "lambda": 4, "b2": 2, "ratio": 4}
@@ -281,6 +281,15 @@ def test_it_fits_the_screen(width, scheme, open_page):
     assert all(box["x"] + box["width"] <= width for box in boxes)
     paper = tab.evaluate("getComputedStyle(document.body).backgroundColor")
     assert paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(18, 18, 18)"}[scheme]
+
+
+def test_an_old_browser_is_told(browser):
+    tab = browser.new_page()
+    tab.add_init_script("delete globalThis.DecompressionStream")
+    tab.goto(ADDRESS)
+    message = "This browser cannot show the page, one from 2023 or later can"
+    playwright.expect(tab.get_by_role("status")).to_contain_text(message)
+    tab.close()
 
 
 def test_plots_follow_the_window(open_page):

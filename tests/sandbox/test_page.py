@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import html
 import html.parser
 import re
 
@@ -10,6 +11,7 @@ import pytest
 
 from docs.sandbox import _page
 from docs.sandbox._methods import METHODS
+from docs.sandbox._problems import PROBLEMS
 
 # Ways of a script to reach the network or another file.
 REQUESTS = (
@@ -62,6 +64,17 @@ def test_an_old_page_is_found(page, embedded):
     assert _page.render(embedded) != page.replace("Reset", "Start again")
     with pytest.raises(ValueError, match="has no data. Build it again"):
         _page.read(page.replace('id="data"', 'id="other"'))
+
+
+def test_the_problems_are_those_of_the_text(page):
+    text = html.unescape(page).replace("\xa0", " ")
+    smaller, noisier = PROBLEMS.values()
+    assert smaller.scale_power == (0, -1) and "c = (1, 1/ratio)" in text
+    assert smaller.noise == (0.3, 0.3) and not any(smaller.noise_power)
+    assert "the noise in a gradient is 0.3 of its scale" in text
+    assert not any(noisier.scale_power) and "c = (1, 1), and" in text
+    assert (noisier.noise, noisier.noise_power) == ((0.03, 0.03), (1, 0))
+    assert "the noise is (0.03 · ratio, 0.03)." in text
 
 
 def test_nothing_is_left_to_fill_in(page):

@@ -133,5 +133,6 @@ async function start() {
 }
 
 start().catch((error) => {
-  byId("status").textContent = `This browser cannot show the page: ${error.message}`;
+  byId("status").textContent =
+    `This browser cannot show the page, one from 2023 or later can: ${error.message}.`;
 });

@@ -67,8 +67,8 @@ function drawPaths(holder, found, state) {
   const wide = scale * (VIEW.x[1] - VIEW.x[0]);
   const names = listed(found.map(({ title }) => title)) || "no method";
   const { svg } = picture(holder, Math.ceil(tall + top + bottom),
-    `Paths of ${names} from (1.8, 0.4) over rings of equal loss around (0.6, 1.4). ` +
-    "The table below has where they end.");
+    `Paths of ${names} from (${settings.start.join(", ")}) over rings of equal loss around ` +
+    `(${settings.minimum.join(", ")}). The table has where they end.`);
   const x = linear(VIEW.x, [left, left + wide]);
   const y = linear(VIEW.y, [top + tall, top]);
   const clip = element("clipPath", { id: "view" },
