@@ -301,11 +301,16 @@ def test_plots_follow_the_window(open_page):
     assert svg.bounding_box()["width"] <= 400 - 32
 
 
-def test_texts_of_the_plots_do_not_overlap(open_page):
+def test_texts_of_the_plots_are_whole_and_do_not_overlap(open_page):
     for width in (360, 1280):
-        tab = open_page("#lambda=1&ratio=1000", width=width)
+        tab = open_page("#lambda=1&ratio=1000&eta=0.1&b2=0.9", width=width)
         for plot in tab.locator("svg[role=img]").all():
             boxes = [text.bounding_box() for text in plot.locator("text").all()]
+            frame = plot.bounding_box()
+            for box in boxes:
+                assert box["x"] >= frame["x"] - 1, box
+                right = frame["x"] + frame["width"]
+                assert box["x"] + box["width"] <= right + 1, box
             for i, one in enumerate(boxes):
                 for other in boxes[i + 1 :]:
                     assert (

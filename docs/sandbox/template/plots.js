@@ -114,8 +114,10 @@ function drawRings(group, state, x, y, scale) {
       class: "ring", cx: x(best1), cy: y(best2),
       rx: scale * radius / Math.sqrt(c1), ry: scale * radius / Math.sqrt(c2),
     }));
-    group.append(text(x(best1 + radius) + 3, y(best2) - 3, two.format(c1 * radius ** 2 / 2),
-      { class: "level" }));
+    if (x(best1 + radius) + 22 < x(VIEW.x[1])) {
+      group.append(text(x(best1 + radius) + 3, y(best2) - 3,
+        two.format(c1 * radius ** 2 / 2), { class: "level" }));
+    }
   }
   const lambda = settings.weight_decays[state.at.lambda];
   const [l1, l2] = [x(c1 * best1 / (c1 + lambda)), y(c2 * best2 / (c2 + lambda))];
@@ -124,22 +126,24 @@ function drawRings(group, state, x, y, scale) {
   group.append(element("path", { class: "point", d: `M${l1 - 5},${l2 - 5}l10,10m0,-10l-10,10` }));
 }
 
-// One panel per coordinate, with the same scale: decades, and none at the bottom.
+// One panel per coordinate, with the same scale: decades up to 100 %, and none at the
+// bottom. Where θ is about 0 more may be removed than there is, or decay may push on.
 function drawRates(holders, found) {
   const all = found.flatMap(({ rates }) => rates.flat()).filter((rate) => rate > 0);
   const low = all.length ? Math.floor(Math.log10(Math.min(...all)) + 1e-9) : -4;
   const high = all.length ? Math.ceil(Math.log10(Math.max(...all)) - 1e-9) : -2;
-  const range = [low, Math.max(high, low + 1)];
+  const top = Math.min(Math.max(high, low + 1), 0);
+  const range = [Math.min(low, top - 1), top];
   holders.forEach((holder, coordinate) => {
     const symbol = ["θ₁", "θ₂"][coordinate];
     const kinds = ["the loud coordinate", "the quiet coordinate"];
     const means = found.map(({ title, mean }) => `${title} ${percent(mean[coordinate])}`);
     const label = `Decay of ${symbol} per step, on average: ${listed(means) || "no method"}.`;
-    const height = 210, left = 54, top = 22, bottom = height - 34;
+    const height = 210, left = 54, bottom = height - 34;
     const { svg, width } = picture(holder, height, label);
     const x = linear([0, settings.steps], [left, width - 12]);
-    const decade = linear(range, [bottom - 18, top + 4]);
-    const y = (rate) => (rate > 0 ? decade(Math.log10(rate)) : bottom);
+    const decade = linear(range, [bottom - 18, 26]);
+    const y = (rate) => (rate > 0 ? decade(Math.min(Math.log10(rate), top)) : bottom);
     svg.append(text(left, 13, `${symbol}, ${kinds[coordinate]}`, { class: "title" }));
     for (let power = range[0]; power <= range[1]; power++) {
       svg.append(line(left, decade(power), width - 12, decade(power), { class: "grid" }));
