@@ -19,10 +19,8 @@ RATE_RANGE = (-8.0, 2.0)
 
 def encode(runs: Runs) -> tuple[dict[str, Any], str]:
     """Return what is needed to read the numbers, and the numbers."""
-    low, high = (
-        runs.theta.min(axis=_not_method(runs)),
-        runs.theta.max(axis=_not_method(runs)),
-    )
+    others = tuple(axis for axis in range(runs.theta.ndim) if axis != 1)
+    low, high = runs.theta.min(others), runs.theta.max(others)
     layout = {
         "shapes": {name: list(x.shape) for name, x in runs._asdict().items()},
         "theta_low": low.tolist(),
@@ -104,7 +102,3 @@ def _order(shape: list[int]) -> list[int]:
 
 def _per_method(values: list[float]) -> np.ndarray:
     return np.asarray(values).reshape(-1, *[1] * 6)
-
-
-def _not_method(runs: Runs) -> tuple[int, ...]:
-    return tuple(axis for axis in range(runs.theta.ndim) if axis != 1)

@@ -68,9 +68,8 @@ def embed(runs: Runs) -> Embedded:
 def render(embedded: Embedded) -> str:
     """Return the page."""
     style = _read("style.css")
-    script = "".join(
-        ["(() => {\n", '"use strict";\n', *map(_read, _SCRIPTS), "})();\n"]
-    )
+    scripts = "".join(map(_read, _SCRIPTS))
+    script = f'(() => {{\n"use strict";\n{scripts}}})();\n'
     parts = {
         "style": style,
         "script": script,

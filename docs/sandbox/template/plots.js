@@ -69,23 +69,11 @@ function drawPaths(holder, found, state) {
   const { svg } = picture(holder, Math.ceil(tall + top + bottom),
     `Paths of ${names} from (${settings.start.join(", ")}) over rings of equal loss around ` +
     `(${settings.minimum.join(", ")}). The table has where they end.`);
+  const box = { x: left, y: top, width: wide, height: tall };
   const x = linear(VIEW.x, [left, left + wide]);
   const y = linear(VIEW.y, [top + tall, top]);
-  const clip = element("clipPath", { id: "view" },
-    element("rect", { x: left, y: top, width: wide, height: tall }));
   const inside = element("g", { "clip-path": "url(#view)" });
-  for (const tick of [0, 0.5, 1, 1.5, 2]) {
-    if (tick < VIEW.y[1]) {
-      svg.append(text(left - 5, y(tick) + 4, plain.format(tick), { "text-anchor": "end" }));
-      inside.append(line(left, y(tick), left + wide, y(tick), { class: tick ? "grid" : "zero" }));
-    }
-    svg.append(text(x(tick), top + tall + 15, plain.format(tick), { "text-anchor": "middle" }));
-    inside.append(line(x(tick), top, x(tick), top + tall, { class: tick ? "grid" : "zero" }));
-  }
-  svg.append(text(left + wide / 2, top + tall + 30, "θ₁, loud", { "text-anchor": "middle" }));
-  svg.append(text(0, 0, "θ₂, quiet", {
-    "text-anchor": "middle", transform: `translate(10,${top + tall / 2}) rotate(-90)`,
-  }));
+  drawAxes(svg, inside, x, y, box);
   drawRings(inside, state, x, y, scale);
   for (const { name, theta } of found) {
     const points = theta[0].map((value, i) => [x(value), y(theta[1][i])]);
@@ -94,8 +82,24 @@ function drawPaths(holder, found, state) {
   }
   const [x0, y0] = settings.start;
   inside.append(element("circle", { class: "point", cx: x(x0), cy: y(y0), r: 7 }));
-  svg.append(clip, inside, element("rect", {
-    class: "frame", x: left, y: top, width: wide, height: tall,
+  svg.append(element("clipPath", { id: "view" }, element("rect", box)), inside,
+    element("rect", { class: "frame", ...box }));
+}
+
+function drawAxes(svg, inside, x, y, { x: left, y: top, width, height }) {
+  const right = left + width, bottom = top + height;
+  for (const tick of [0, 0.5, 1, 1.5, 2]) {
+    const kind = { class: tick ? "grid" : "zero" };
+    if (tick < VIEW.y[1]) {
+      svg.append(text(left - 5, y(tick) + 4, plain.format(tick), { "text-anchor": "end" }));
+      inside.append(line(left, y(tick), right, y(tick), kind));
+    }
+    svg.append(text(x(tick), bottom + 15, plain.format(tick), { "text-anchor": "middle" }));
+    inside.append(line(x(tick), top, x(tick), bottom, kind));
+  }
+  svg.append(text(left + width / 2, bottom + 30, "θ₁, loud", { "text-anchor": "middle" }));
+  svg.append(text(0, 0, "θ₂, quiet", {
+    "text-anchor": "middle", transform: `translate(10,${top + height / 2}) rotate(-90)`,
   }));
 }
 
@@ -126,41 +130,47 @@ function drawRings(group, state, x, y, scale) {
   group.append(element("path", { class: "point", d: `M${l1 - 5},${l2 - 5}l10,10m0,-10l-10,10` }));
 }
 
-// One panel per coordinate, with the same scale: decades up to 100 %, and none at the
-// bottom. Where θ is about 0 more may be removed than there is, or decay may push on.
+// One panel per coordinate, with the same scale.
 function drawRates(holders, found) {
-  const all = found.flatMap(({ rates }) => rates.flat()).filter((rate) => rate > 0);
-  const low = all.length ? Math.floor(Math.log10(Math.min(...all)) + 1e-9) : -4;
-  const high = all.length ? Math.ceil(Math.log10(Math.max(...all)) - 1e-9) : -2;
+  const range = decadesOf(found.flatMap(({ rates }) => rates.flat()));
+  drawPanel(holders[0], 0, "θ₁, the loud coordinate", found, range);
+  drawPanel(holders[1], 1, "θ₂, the quiet coordinate", found, range);
+}
+
+// The decades that hold the rates, up to 100 %: where θ is about 0 there may be more.
+function decadesOf(rates) {
+  const positive = rates.filter((rate) => rate > 0);
+  if (!positive.length) return [-4, -2];
+  const low = Math.floor(Math.log10(Math.min(...positive)) + 1e-9);
+  const high = Math.ceil(Math.log10(Math.max(...positive)) - 1e-9);
   const top = Math.min(Math.max(high, low + 1), 0);
-  const range = [Math.min(low, top - 1), top];
-  holders.forEach((holder, coordinate) => {
-    const symbol = ["θ₁", "θ₂"][coordinate];
-    const kinds = ["the loud coordinate", "the quiet coordinate"];
-    const means = found.map(({ title, mean }) => `${title} ${percent(mean[coordinate])}`);
-    const label = `Decay of ${symbol} per step, on average: ${listed(means) || "no method"}.`;
-    const height = 210, left = 54, bottom = height - 34;
-    const { svg, width } = picture(holder, height, label);
-    const x = linear([0, settings.steps], [left, width - 12]);
-    const decade = linear(range, [bottom - 18, 26]);
-    const y = (rate) => (rate > 0 ? decade(Math.min(Math.log10(rate), top)) : bottom);
-    svg.append(text(left, 13, `${symbol}, ${kinds[coordinate]}`, { class: "title" }));
-    for (let power = range[0]; power <= range[1]; power++) {
-      svg.append(line(left, decade(power), width - 12, decade(power), { class: "grid" }));
-      svg.append(text(left - 5, decade(power) + 4, powerOfTen(power + 2), { "text-anchor": "end" }));
-    }
-    svg.append(line(left, bottom, width - 12, bottom, { class: "zero" }));
-    svg.append(text(left - 5, bottom + 4, "none", { "text-anchor": "end" }));
-    for (const tick of [0, 50, 100, 150, 200]) {
-      svg.append(text(x(tick), bottom + 15, tick, { "text-anchor": "middle" }));
-    }
-    svg.append(text((left + width - 12) / 2, bottom + 30, "step", { "text-anchor": "middle" }));
-    for (const { name, rates } of found) {
-      const points = rates[coordinate].map((rate, i) =>
-        [x((i + 0.5) * settings.every), y(rate)]);
-      drawLine(svg, name, points, 10);
-    }
-  });
+  return [Math.min(low, top - 1), top];
+}
+
+function drawPanel(holder, coordinate, title, found, range) {
+  const height = 210, left = 54, bottom = height - 34;
+  const means = found.map(({ title, mean }) => `${title} ${percent(mean[coordinate])}`);
+  const { svg, width } = picture(holder, height,
+    `Decay per step of ${title}, on average: ${listed(means) || "no method"}.`);
+  const right = width - 12;
+  const x = linear([0, settings.steps], [left, right]);
+  const decade = linear(range, [bottom - 18, 26]);
+  const y = (rate) => (rate > 0 ? decade(Math.min(Math.log10(rate), range[1])) : bottom);
+  svg.append(text(left, 13, title, { class: "title" }));
+  for (let power = range[0]; power <= range[1]; power++) {
+    svg.append(line(left, decade(power), right, decade(power), { class: "grid" }));
+    svg.append(text(left - 5, decade(power) + 4, powerOfTen(power + 2), { "text-anchor": "end" }));
+  }
+  svg.append(line(left, bottom, right, bottom, { class: "zero" }));
+  svg.append(text(left - 5, bottom + 4, "none", { "text-anchor": "end" }));
+  for (const tick of [0, 50, 100, 150, 200]) {
+    svg.append(text(x(tick), bottom + 15, tick, { "text-anchor": "middle" }));
+  }
+  svg.append(text((left + right) / 2, bottom + 30, "step", { "text-anchor": "middle" }));
+  for (const { name, rates } of found) {
+    const at = (rate, i) => [x((i + 0.5) * settings.every), y(rate)];
+    drawLine(svg, name, rates[coordinate].map(at), 10);
+  }
 }
 
 function powerOfTen(power) {
