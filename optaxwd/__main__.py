@@ -1,11 +1,15 @@
-"""Command line: ``python -m optaxwd audit`` and ``python -m optaxwd plan``."""
+"""Command line: ``python -m optaxwd`` with ``audit``, ``plan`` or ``sandbox``."""
 
 import argparse
 import io
 import sys
 from collections.abc import Sequence
 
-from optaxwd._commands import add_audit_command, add_plan_command
+from optaxwd._commands import (
+    add_audit_command,
+    add_plan_command,
+    add_sandbox_command,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="command")
     add_audit_command(commands)
     add_plan_command(commands)
+    add_sandbox_command(commands)
     options = parser.parse_args(arguments)
     return options.run(options)
 

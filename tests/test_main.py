@@ -2,8 +2,11 @@
 
 import json
 import os
+import pathlib
 import subprocess
 import sys
+import webbrowser
+import zipfile
 
 import pytest
 
@@ -170,6 +173,71 @@ def test_plan_draws(tmp_path, capsys):
 def test_a_bad_plan_ends_with_2(arguments, message, capsys):
     assert main([*PLAN, *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """What a browser is asked to open; nothing is."""
+    addresses = []
+
+    def open_page(address):
+        addresses.append(address)
+        return True
+
+    monkeypatch.setattr("webbrowser.open", open_page)
+    return addresses
+
+
+def test_sandbox_opens_the_page(opened, capsys):
+    assert main(["sandbox"]) == 0
+    (address,) = opened
+    printed = capsys.readouterr()
+    path = pathlib.Path(printed.err.removeprefix("sandbox: ").strip())
+    assert address == path.as_uri() and not printed.out
+    assert "<title>Weight decay on two coordinates" in path.read_text("utf-8")
+
+
+def test_sandbox_path_and_output_open_nothing(opened, tmp_path, capsys):
+    assert main(["sandbox", "--path"]) == 0
+    page = pathlib.Path(capsys.readouterr().out.strip())
+    for output in (tmp_path / "page.html", tmp_path):
+        assert main(["sandbox", "--output", str(output)]) == 0
+        copy = pathlib.Path(capsys.readouterr().out.strip())
+        assert copy.is_relative_to(tmp_path)
+        assert copy.read_bytes() == page.read_bytes()
+    assert not opened
+
+
+def test_sandbox_from_an_archive(monkeypatch, tmp_path, capsys):
+    archive = tmp_path / "package.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("sandbox.html", "zipped")
+    monkeypatch.setattr("importlib.resources.files", lambda _: zipfile.Path(archive))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert main(["sandbox", "--path"]) == 0
+    page = pathlib.Path(capsys.readouterr().out.strip())
+    assert page.read_text("utf-8") == "zipped" and page.is_relative_to(tmp_path)
+
+
+def raise_no_browser(address):
+    raise webbrowser.Error(f"no browser for {address}")
+
+
+@pytest.mark.parametrize("open_page", [lambda _: False, raise_no_browser])
+def test_sandbox_without_a_browser_ends_with_1(open_page, monkeypatch, capsys):
+    monkeypatch.setattr("webbrowser.open", open_page)
+    assert main(["sandbox"]) == 1
+    printed = capsys.readouterr().err
+    assert "no browser could be opened" in printed and "sandbox.html" in printed
+    assert "Traceback" not in printed
+
+
+def test_sandbox_that_cannot_be_copied_ends_with_2(opened, capsys):
+    assert main(["sandbox", "--output", "/no/such/folder/page.html"]) == 2
+    assert "--output /no/such/folder/page.html cannot" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        main(["sandbox", "--path", "--output", "page.html"])
+    assert ended.value.code == 2 and not opened
 
 
 def test_a_terminal_without_greek_letters():
