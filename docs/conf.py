@@ -30,6 +30,7 @@ napoleon_use_rtype = False
 
 html_theme = "furo"
 html_title = "optaxwd"
+html_extra_path = ["../optaxwd/_commands/sandbox.html"]
 
 
 def setup(app):

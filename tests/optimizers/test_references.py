@@ -100,8 +100,17 @@ ANCHORS = {
     )
 }
 
-# All others are in the quick stage in float64 and with their first coupling only.
 QUICK = [("adamw", "learning_rate"), ("adam_l2", "l2"), ("muonw", "learning_rate")]
+
+
+def in_first_stage(name, coupling, couplings, dtype):
+    """Three in every dtype, AdamW with every coupling, the others as by default."""
+    default = "learning_rate" if "learning_rate" in couplings else couplings[0]
+    if dtype == "float64":
+        return coupling == default or name == "adamw"
+    return (name, coupling) in QUICK
+
+
 CASES = [
     pytest.param(
         name,
@@ -109,8 +118,7 @@ CASES = [
         dtype,
         id=f"{name}-{coupling}-{dtype}",
         marks=[]
-        if (dtype == "float64" and (coupling == couplings[0] or name == "adamw"))
-        or (name, coupling) in QUICK
+        if in_first_stage(name, coupling, couplings, dtype)
         else [pytest.mark.slow],
     )
     for name, (*_, couplings) in OPTIMIZERS.items()
