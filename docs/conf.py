@@ -34,9 +34,14 @@ html_extra_path = ["../optaxwd/_commands/sandbox.html"]
 
 
 def setup(app):
-    """Let links find the anchors that GitHub needs as HTML."""
+    """Let links find what stands elsewhere for readers of the repository."""
 
-    def as_attributes(app, docname, source):
-        source[0] = re.sub(r'<a id="([\w-]+)"></a>', r"[]{#\1}", source[0])
+    def for_the_site(app, docname, source):
+        text = re.sub(r'<a id="([\w-]+)"></a>', r"[]{#\1}", source[0])
+        source[0] = re.sub(
+            r"\[([^\]]+)\]\((?:\.\./)+notebooks/(\w+)\.ipynb\)",
+            r"{doc}`\1 </notebooks/\2>`",
+            text,
+        )
 
-    app.connect("source-read", as_attributes)
+    app.connect("source-read", for_the_site)

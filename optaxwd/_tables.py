@@ -53,7 +53,9 @@ def _rich_table(columns: Row, rows: Sequence[Row], numbers: Collection[str]) -> 
         grid.add_row(*map(Text, row))
     width = max(shutil.get_terminal_size((120, 24)).columns, 80)
     file = io.StringIO()
-    Console(file=file, width=width, color_system=None).print(grid)
+    # Else rich displays the table by itself in a notebook, and leaves the text empty.
+    console = Console(file=file, width=width, color_system=None, force_jupyter=False)
+    console.print(grid)
     text = file.getvalue()
     return "\n".join(line.rstrip() for line in text.splitlines()).strip("\n")
 
