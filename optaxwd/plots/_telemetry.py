@@ -134,11 +134,11 @@ def _draw_panel(
 
 
 def _widen(axes: Any) -> None:
-    """Show at least a factor of four, so that rounding noise does not fill a panel."""
+    """Show at least a factor of five, so that rounding noise does not fill a panel."""
     low, high = axes.get_ylim()
-    if high < 4 * low:
+    if high < 5 * low:
         middle = (low * high) ** 0.5
-        axes.set_ylim(middle / 2, middle * 2)
+        axes.set_ylim(middle / 5**0.5, middle * 5**0.5)
 
 
 def _draw_line(
