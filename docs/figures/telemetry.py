@@ -10,8 +10,10 @@ STEPS, EVERY = 1_500, 25
 
 def draw():
     """Draw the picture."""
+    warmup = optax.linear_schedule(2e-3, 1e-2, 300)
+    rules = optaxwd.DecayRules([("grows", 0.5)])
     optimizer = optaxwd.record_decay(
-        optaxwd.adamw(1e-2, weight_decay=0.1), equilibrium="adamw"
+        optaxwd.adamw(warmup, weight_decay=0.1, mask=rules), equilibrium="adamw"
     )
     params = {
         "grows": 0.02 * jax.random.normal(jax.random.key(1), (32, 16)),
