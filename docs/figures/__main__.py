@@ -6,10 +6,12 @@ the library computes. It is written to ``docs/images`` under the module's name.
 
 import argparse
 import importlib
+import io
 import pathlib
 
 import matplotlib
 from matplotlib.figure import Figure
+from PIL import Image
 
 HERE = pathlib.Path(__file__).parent
 IMAGES = HERE.parent / "images"
@@ -24,8 +26,11 @@ def draw(name: str) -> Figure:
 
 
 def save(figure: Figure, path: pathlib.Path) -> None:
-    """Write a picture without what changes from run to run."""
-    figure.savefig(path, dpi=120, metadata={"Software": None})
+    """Write a picture in few colours, without what changes from run to run."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=120)
+    picture = Image.open(buffer).convert("RGB")
+    picture.quantize(96, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def main() -> None:

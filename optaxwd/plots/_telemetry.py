@@ -124,11 +124,21 @@ def _draw_panel(
         lines.append(solid or dashed)
     axes.margins(x=0.02)
     axes.autoscale_view()
+    if is_log:
+        _widen(axes)
     axes.set_title(_legend(measured, expected), loc="left", fontsize="small")
     axes.set_title(_missing(values, is_log), loc="right", fontsize="small")
     if not any(lines):
         axes.text(0.5, 0.5, "not recorded", transform=axes.transAxes, ha="center")
     return lines
+
+
+def _widen(axes: Any) -> None:
+    """Show at least a factor of five, so that rounding noise does not fill a panel."""
+    low, high = axes.get_ylim()
+    if high < 5 * low:
+        middle = (low * high) ** 0.5
+        axes.set_ylim(middle / 5**0.5, middle * 5**0.5)
 
 
 def _draw_line(

@@ -145,6 +145,13 @@ def test_negative_values_make_an_axis_linear():
     assert lower.get_yscale() == "linear" and not lower.get_title(loc="right")
 
 
+def test_rounding_noise_does_not_fill_a_panel():
+    rates = [1e-3 * (1 + 1e-6 * (-1) ** t) for t in range(10)]
+    records = [{"step": t, "decay_rate/kernel": rate} for t, rate in enumerate(rates)]
+    low, high = plot_telemetry(records).axes[2].get_ylim()
+    assert low < 6e-4 and high > 1.8e-3
+
+
 def test_a_path_is_not_mathematics(texts):
     assert "● a_$1$/b" in texts(plot_telemetry([{"step": 0, "rotation/a_$1$/b": 0.1}]))
 
