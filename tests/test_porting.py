@@ -127,14 +127,23 @@ def test_hugging_face_and_its_accident():
     assert not ours["ln/scale"] and not ours["other/dense/bias"]
 
 
+class RmsNorm(eqx.Module):
+    """levanter spells it so."""
+
+    weight: jax.Array
+    bias: jax.Array
+
+
 class Block(eqx.Module):
     norm: eqx.nn.LayerNorm
     rms: eqx.nn.RMSNorm
+    own_rms: RmsNorm
     linear: eqx.nn.Linear
 
     def __init__(self, key):
         self.norm = eqx.nn.LayerNorm(2)
         self.rms = eqx.nn.RMSNorm(2)
+        self.own_rms = RmsNorm(jnp.ones(2), jnp.zeros(2))
         self.linear = eqx.nn.Linear(2, 2, key=key)
 
 
@@ -160,7 +169,7 @@ def test_levanter_by_class():
 
     model = Model(jax.random.key(0))
     expected = {"token_table/weight": decays(model.token_table)["weight"]}
-    for part in ("norm", "rms", "linear"):
+    for part in ("norm", "rms", "own_rms", "linear"):
         for name, answer in decays(getattr(model.blocks, part)).items():
             expected[f"blocks/{part}/{name}"] = answer
     params = eqx.filter(model, eqx.is_inexact_array)
