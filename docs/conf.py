@@ -15,7 +15,8 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx-mathjax-offline",
 ]
-exclude_patterns = ["_build"]
+# myst-nb writes notebooks beside the output folder.
+exclude_patterns = ["_build", "jupyter_execute"]
 
 myst_enable_extensions = ["attrs_inline", "colon_fence", "dollarmath"]
 myst_heading_anchors = 3
