@@ -1,6 +1,8 @@
 """Sphinx configuration. ``python -m sphinx -W docs docs/_build`` builds the pages."""
 
+import pathlib
 import re
+import shutil
 
 import optaxwd
 
@@ -15,7 +17,8 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx-mathjax-offline",
 ]
-exclude_patterns = ["_build"]
+# myst-nb writes notebooks beside the output folder.
+exclude_patterns = ["_build", "jupyter_execute"]
 
 myst_enable_extensions = ["attrs_inline", "colon_fence", "dollarmath"]
 myst_heading_anchors = 3
@@ -30,7 +33,6 @@ napoleon_use_rtype = False
 
 html_theme = "furo"
 html_title = "optaxwd"
-html_extra_path = ["../optaxwd/_commands/sandbox.html"]
 
 
 def setup(app):
@@ -44,4 +46,10 @@ def setup(app):
             text,
         )
 
+    def add_the_sandbox(app, error):
+        page = pathlib.Path(optaxwd.__file__).parent / "_commands" / "sandbox.html"
+        # Not under its own name, which is that of the guide.
+        shutil.copy(page, pathlib.Path(app.outdir) / "play.html")
+
     app.connect("source-read", for_the_site)
+    app.connect("build-finished", add_the_sandbox)

@@ -1,5 +1,6 @@
 """What the figures share: colours, grid, the names of lines, and texts that fit."""
 
+import importlib
 import textwrap
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -45,11 +46,20 @@ def look(index: int) -> Look:
     return Look(_COLORS[index % len(_COLORS)], _MARKERS[at], _SYMBOLS[at])
 
 
+def import_matplotlib(module: str) -> Any:
+    """Return a module of matplotlib, or raise with what to do."""
+    try:
+        return importlib.import_module(f"matplotlib.{module}")
+    except ImportError as error:
+        raise ImportError(
+            "optaxwd.plots needs matplotlib. Install it with `pip install matplotlib`."
+        ) from error
+
+
 def new_figure(width: float, height: float) -> Any:
     """Return an empty figure of this size in inches, apart from any window."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
+    empty = import_matplotlib("figure").Figure
+    return empty(figsize=(width, height), layout="constrained")
 
 
 def draw_grid(axes: Any, axis: str = "both") -> None:
@@ -92,10 +102,9 @@ def shorten_all(texts: Sequence[str], limit: int) -> list[str]:
 
 def width_of(text: str, *, bold: bool = False) -> float:
     """Return how wide a small text is, in inches."""
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.textpath import text_to_path
-
-    font = FontProperties(size=SMALL, weight="bold" if bold else "normal")
+    properties = import_matplotlib("font_manager").FontProperties
+    text_to_path = import_matplotlib("textpath").text_to_path
+    font = properties(size=SMALL, weight="bold" if bold else "normal")
     return text_to_path.get_text_width_height_descent(text, font, False)[0] / 72
 
 

@@ -17,6 +17,7 @@ from optaxwd.plots._records import (
 from optaxwd.plots._style import (
     LINE_HEIGHT,
     draw_grid,
+    import_matplotlib,
     look,
     name_lines,
     new_figure,
@@ -76,8 +77,6 @@ def plot_telemetry(
       Kosson et al., `Rotational Equilibrium: How Weight Decay Balances Learning Across
       Neural Networks <https://arxiv.org/abs/2305.17212>`_, 2024.
     """
-    from matplotlib.ticker import MaxNLocator
-
     ordered = in_order(records)
     paths = recorded_paths(ordered)
     chosen, title = choose_leaves(ordered, paths, leaves)
@@ -94,7 +93,8 @@ def plot_telemetry(
             axes, [lines[at] for at in named], [labels[at] for at in named], height
         )
     panels[-1].set_xlabel("step")
-    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    steps = import_matplotlib("ticker").MaxNLocator(integer=True)
+    panels[-1].xaxis.set_major_locator(steps)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""The site builds without a warning."""
+"""The site builds without a warning, with the sandbox beside its guide."""
 
 import pathlib
 import subprocess
@@ -23,4 +23,8 @@ def test_site_builds(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "site" / "index.html").exists()
+    site = tmp_path / "site"
+    assert (site / "index.html").exists()
+    sandbox = ROOT / "optaxwd" / "_commands" / "sandbox.html"
+    assert (site / "play.html").read_bytes() == sandbox.read_bytes()
+    assert 'href="play.html"' in (site / "sandbox.html").read_text()

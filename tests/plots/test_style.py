@@ -1,9 +1,27 @@
 """What the figures share."""
 
+import sys
+
 import numpy as np
 import pytest
 
-from optaxwd.plots._style import look, shorten, shorten_all, spread
+from optaxwd.plots._style import (
+    look,
+    new_figure,
+    shorten,
+    shorten_all,
+    spread,
+    width_of,
+)
+
+
+def test_without_matplotlib_the_error_says_what_to_do(monkeypatch):
+    for name in [one for one in sys.modules if one.startswith("matplotlib.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    for needs_it in (lambda: new_figure(1, 1), lambda: width_of("n")):
+        with pytest.raises(ImportError, match="`pip install matplotlib`"):
+            needs_it()
 
 
 def test_looks_differ():
