@@ -35,21 +35,26 @@ html_theme = "furo"
 html_title = "optaxwd"
 
 
-def setup(app):
-    """Let links find what stands elsewhere for readers of the repository."""
+# What readers of the repository see as it is, and readers of the site as links: anchors
+# in HTML, notebooks that lie beside this folder, and names of the library.
+AS_LINKS = {
+    r'<a id="([\w-]+)"></a>': r"[]{#\1}",
+    r"\[([^\]]+)\]\((?:\.\./)+notebooks/(\w+)\.ipynb\)": r"{doc}`\1 </notebooks/\2>`",
+    r"(?<!`)`(optaxwd\.[\w.]+)`(?!`)": r"{py:obj}`\1`",
+}
 
-    def for_the_site(app, docname, source):
-        text = re.sub(r'<a id="([\w-]+)"></a>', r"[]{#\1}", source[0])
-        source[0] = re.sub(
-            r"\[([^\]]+)\]\((?:\.\./)+notebooks/(\w+)\.ipynb\)",
-            r"{doc}`\1 </notebooks/\2>`",
-            text,
-        )
+
+def setup(app):
+    """Make the site of what is written for readers of the repository too."""
+
+    def add_links(app, docname, source):
+        for pattern, link in AS_LINKS.items():
+            source[0] = re.sub(pattern, link, source[0])
 
     def add_the_sandbox(app, error):
         page = pathlib.Path(optaxwd.__file__).parent / "_commands" / "sandbox.html"
         # Not under its own name, which is that of the guide.
         shutil.copy(page, pathlib.Path(app.outdir) / "play.html")
 
-    app.connect("source-read", for_the_site)
+    app.connect("source-read", add_links)
     app.connect("build-finished", add_the_sandbox)
