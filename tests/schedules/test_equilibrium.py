@@ -12,6 +12,9 @@ import pytest
 import optaxwd
 from optaxwd.schedules import rotation_per_root_rate
 
+# Its simulations run for longer than they compile.
+pytestmark = pytest.mark.usefixtures("optimized")
+
 ENTRIES = 16_000
 ETA = 0.01
 STEPS = 2000

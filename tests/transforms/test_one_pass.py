@@ -185,10 +185,12 @@ def test_every_array_is_read_and_written_once(found, name):
     assert copies == 0
 
 
+@pytest.mark.slow
 def test_what_is_built_before_keeps_its_form(found):
     assert found["built before"][0] >= 36 - 0.1
 
 
+@pytest.mark.slow
 def test_it_compiles_once_and_sweeps(found):
     assert found["compilations"] == 1
     assert found["swept"] == {"w": [2, 256, 256]}
