@@ -69,7 +69,7 @@ def as_tree(flat):
 
 
 def by_us(optimizer):
-    """Return the parameters after every step, by path, in float64."""
+    """Return the parameters after every step, by path, as NumPy float64."""
     with precision_for("float64"):
         start, curvature, noise = jax.tree.map(jnp.asarray, problem())
         start, curvature, noise = as_tree(start), as_tree(curvature), as_tree(noise)
@@ -83,7 +83,8 @@ def by_us(optimizer):
 
         carry = (start, optimizer.init(start))
         seen = jax.jit(lambda: jax.lax.scan(step, carry, noise)[1])()
-        return dict(zip(sorted(problem()[0]), jax.tree.leaves(seen), strict=True))
+        leaves = map(np.asarray, jax.tree.leaves(seen))
+        return dict(zip(sorted(problem()[0]), leaves, strict=True))
 
 
 def by_them(make, *, max_norm=None, decaying=DECAYING):
@@ -156,7 +157,7 @@ def largest_difference(ours, theirs):
     """Return the largest difference at any step, over the largest value of a leaf."""
     assert ours.keys() == theirs.keys()
     return max(
-        float(np.abs(np.asarray(ours[k]) - theirs[k]).max() / np.abs(theirs[k]).max())
+        float(np.abs(ours[k] - theirs[k]).max() / np.abs(theirs[k]).max())
         for k in theirs
     )
 

@@ -18,10 +18,8 @@ BADGE = (
     f"({COLAB}/github/optaxwd/optaxwd/blob/main/notebooks/{{}})"
 )
 REPOSITORY = "https://github.com/optaxwd/optaxwd/blob/main/"
-MAGICS = {
-    '%pip install -q --no-deps "optaxwd @ git+https://github.com/optaxwd/optaxwd"',
-    "%matplotlib inline",
-}
+INSTALL = '%pip install -q --no-deps "optaxwd @ git+https://github.com/optaxwd/optaxwd"'
+MAGICS = {INSTALL, "%matplotlib inline"}
 MOST_CELLS = 25
 SECONDS = 60  # of any cell, on two slow cores
 
@@ -65,7 +63,9 @@ def test_the_first_cells(path):
     install = notebook.cells[1]
     assert install.cell_type == "code"
     assert install.source == read(NOTEBOOKS[0]).cells[1].source
-    assert 'find_spec("optaxwd") is None' in install.source
+    condition, _, pip = install.source.partition("\n\n")[2].splitlines()[:3]
+    assert condition == 'if importlib.util.find_spec("optaxwd") is None:'
+    assert pip == f"    {INSTALL}"
     for printed in ("jax.__version__", "optax.__version__", "optaxwd.__version__"):
         assert printed in install.source
 

@@ -1,6 +1,7 @@
 """What `import optaxwd` gives, and what it must not pull in."""
 
 import inspect
+import pathlib
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 
 import optaxwd
 
+ROOT = pathlib.Path(__file__).parent.parent
 UNWANTED = ("flax", "matplotlib", "chex", "sklearn", "torch")
 
 
@@ -114,6 +116,31 @@ def is_state(name):
     return name.endswith("State")
 
 
+def named_in(text, name):
+    """Return the public names that roles of a docstring refer to; others fail."""
+    prefix = name.rpartition(".")[0] + "." if "." in name else ""
+    found = []
+    for role in re.findall(r":(?:class|func|meth):`~?([\w.]+)`", text):
+        if not role.startswith(("jax.", "optax.")):
+            own = role.removeprefix("optaxwd.")
+            owner, _, method = own.rpartition(".")
+            known = [x for x in (prefix + own, own) if x in PUBLIC]
+            known += [owner] if hasattr(PUBLIC.get(owner), method) else []
+            assert known, f"{name} refers to {role}, which is not public"
+            found.append(known[0])
+    return found
+
+
+def has_source(name):
+    """Whether the references have a link, or name what has, or a page of the docs."""
+    _, _, references = inspect.getdoc(PUBLIC[name]).partition("References:")
+    pages = re.findall(r"``(docs/\w+\.md)``", references)
+    assert all((ROOT / page).is_file() for page in pages)
+    if pages or "https://" in references:
+        return True
+    return any(has_source(other) for other in named_in(references, name))
+
+
 @pytest.mark.parametrize("name", PUBLIC)
 def test_docstring_has_its_sections(name):
     value = PUBLIC[name]
@@ -123,7 +150,7 @@ def test_docstring_has_its_sections(name):
         assert "Attributes:" in doc and "dtype" in doc
         return
     assert ">>>" in doc, "needs an executed example"
-    assert "References:" in doc, "needs a source"
+    assert has_source(name), "needs a source"
     if inspect.isfunction(value):
         parameters = inspect.signature(value).parameters
         wanted = ["Returns:"] + (["Args:", "Raises:"] if parameters else [])
@@ -135,6 +162,11 @@ def test_docstring_has_its_sections(name):
                 rf"^ *([*\w]+, )*\**{parameter}[,:]", doc, re.MULTILINE
             )
             assert documented, f"{parameter} is not documented"
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_docstring_refers_to_what_is_public(name):
+    named_in(inspect.getdoc(PUBLIC[name]), name)
 
 
 def test_docstrings_have_formulas():

@@ -36,6 +36,7 @@ def save(figure: Figure, path: pathlib.Path) -> None:
 def main() -> None:
     """Draw all pictures, or those that are named."""
     parser = argparse.ArgumentParser(prog="python -m docs.figures")
+    # No names are a choice too: argparse looks for the empty list among them.
     parser.add_argument("names", nargs="*", choices=[*NAMES, []], metavar="NAME")
     for name in parser.parse_args().names or NAMES:
         path = IMAGES / f"{name}.png"

@@ -1,5 +1,6 @@
 """What decay leaves of a weight, and how much every past update still counts."""
 
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -11,15 +12,14 @@ PEAK, WEIGHT_DECAY, STEPS = 1e-2, 0.1, 4_000
 
 def _left_of_updates(learning_rate) -> np.ndarray:
     """Return η_t times what later decay leaves of an update, over the largest η."""
-    run = optaxwd.describe(learning_rate, WEIGHT_DECAY, STEPS).rates
-    later = np.cumsum(np.log1p(-run.rate[::-1]))[::-1] - np.log1p(-run.rate)
-    return run.learning_rate / PEAK * np.exp(later)
+    rates = optaxwd.describe(learning_rate, WEIGHT_DECAY, STEPS).rates
+    left = np.log1p(-rates.rate)
+    later = np.cumsum(left[::-1])[::-1] - left
+    return rates.learning_rate / PEAK * np.exp(later)
 
 
 def draw():
     """Draw the picture."""
-    import jax.numpy as jnp
-
     figure, (left, right) = panels()
     tx = optaxwd.adamw(PEAK, weight_decay=WEIGHT_DECAY)
     steps = np.arange(STEPS + 1)

@@ -43,7 +43,7 @@ class OptimizerInfo:
       True
 
     References:
-      Its field ``reference``.
+      Its field ``reference``, which is that of the factory, such as :func:`adamw`.
     """
 
     name: str

@@ -45,7 +45,7 @@ class Policy:
 
     References:
       Zamirai et al., `Revisiting BFloat16 Training
-      <https://arxiv.org/abs/2010.06192>`_, 2021, for the roundings.
+      <https://arxiv.org/abs/2010.06192>`_, 2020, for the roundings.
 
       Dettmers et al., `8-bit Optimizers via Block-wise Quantization
       <https://arxiv.org/abs/2110.02861>`_, 2021, for

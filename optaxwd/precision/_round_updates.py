@@ -94,7 +94,7 @@ def round_updates(
 
     References:
       Zamirai et al., `Revisiting BFloat16 Training
-      <https://arxiv.org/abs/2010.06192>`_, 2021, for stochastic and compensated.
+      <https://arxiv.org/abs/2010.06192>`_, 2020, for stochastic and compensated.
 
       Kahan, `Further Remarks on Reducing Truncation Errors
       <https://doi.org/10.1145/363707.363723>`_, 1965.

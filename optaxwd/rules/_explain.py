@@ -59,7 +59,9 @@ class Explanation:
     """What :meth:`DecayRules.explain` returns: printed, a table.
 
     Attributes:
-      rows: one :class:`Row` per leaf, in JAX's leaf order.
+      rows: one per leaf, in JAX's leaf order, with ``path``, ``shape``, ``size``,
+        ``rule``, ``multiplier``, ``weight_decay``, ``half_life``, ``decays`` and
+        ``reason``.
       groups: for each rule that won a leaf, and the default, its numbers of leaves and
         of parameters.
       problems: what ``strict`` would complain of, and arrays that stand at two paths.

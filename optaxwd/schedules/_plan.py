@@ -44,7 +44,8 @@ class Plan:
       rates: :math:`\eta_t`, :math:`\lambda_t` and :math:`R_t` step by step, in
         float64, and the peak learning rate.
       dtype: the dtype of the weights, whose rounding is looked at.
-      equivalents: for every convention the :class:`Equivalent` of λ at the peak.
+      equivalents: for every convention λ at the peak (``weight_decay``; ``None`` where
+        it cannot be said) and what else it takes (``note``).
 
     Examples:
       >>> import optaxwd

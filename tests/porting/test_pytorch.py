@@ -3,7 +3,10 @@
 tests/parity has a thousand steps of each optimizer; here are groups, schedules, clips.
 """
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
+from helpers import donated_step
 from porting_problem import (
     DECAYING,
     PEAK,
@@ -70,6 +73,31 @@ def test_rmsprop():
         mask=RULES,
     )
     assert largest_difference(by_us(after_rate), expected) > 1e-3
+
+
+def bfloat16_by_torch(weight_decay, gradients, **options):
+    """The weights after AdamW at η = 0.01, all 1 at the start."""
+    params = torch.ones(gradients.shape[1], dtype=torch.bfloat16, requires_grad=True)
+    optimizer = torch.optim.AdamW([params], 1e-2, weight_decay=weight_decay, **options)
+    for gradient in gradients:
+        params.grad = torch.from_numpy(gradient).to(torch.bfloat16)
+        optimizer.step()
+    return params.detach().float().numpy()
+
+
+def test_decay_in_bfloat16():
+    gradients = np.random.default_rng(0).normal(size=(300, 1000)).astype(np.float32)
+    params = jnp.ones(1000, jnp.bfloat16)
+    adamw = optaxwd.adamw(1e-2, weight_decay=0.1)
+    state, step = adamw.init(params), donated_step(adamw)
+    for gradient in gradients:
+        state, params = step(jnp.bfloat16(gradient), state, params)
+    ours = np.asarray(params, np.float32)
+    with_decay = bfloat16_by_torch(0.1, gradients)
+    np.testing.assert_array_equal(with_decay, bfloat16_by_torch(0.0, gradients))
+    kept = 0.999**300 - 1
+    for found in (ours, bfloat16_by_torch(0.1, gradients, fused=True)):
+        assert abs((found.mean() - with_decay.mean()) / kept - 1) < 0.25
 
 
 def test_groups_with_a_learning_rate():

@@ -9,7 +9,7 @@ import re
 import numpy as np
 import pytest
 
-from docs.sandbox import _page
+from docs.sandbox import _grid, _page
 from docs.sandbox._methods import METHODS
 from docs.sandbox._problems import PROBLEMS
 
@@ -75,6 +75,11 @@ def test_the_problems_are_those_of_the_text(page):
     assert not any(noisier.scale_power) and "c = (1, 1), and" in text
     assert (noisier.noise, noisier.noise_power) == ((0.03, 0.03), (1, 0))
     assert "the noise is (0.03 · ratio, 0.03)." in text
+
+
+def test_marks_are_as_far_apart_as_the_text_says(page):
+    (points,) = re.findall(r"drawLine\(inside, name, points, (\d+)\)", page)
+    assert f"of a path are {int(points) * _grid.EVERY} steps" in page
 
 
 def test_nothing_is_left_to_fill_in(page):
