@@ -32,6 +32,17 @@ class CompressedState(NamedTuple):
         compressed, with as many axes; ``optax.MaskedNode`` for all other leaves, and
         for all with ``"bfloat16"``, but for those that were in bfloat16 before, which
         have an ``optax.EmptyState``.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> import optaxwd
+      >>> tx = optaxwd.compress_state(optaxwd.scale_by_adam(), "int8")
+      >>> state = tx.init(jnp.ones(8192))  # smaller ones stay as they are
+      >>> state.inner_state.mu.dtype.name
+      'uint8'
+
+    References:
+      As of :func:`compress_state`.
     """
 
     compression_count: jax.typing.ArrayLike

@@ -26,6 +26,16 @@ class RoundUpdatesState(NamedTuple):
         shapes and shardings: int16 for ``"split"``, bfloat16 for ``"compensated"``,
         the float32 parameters themselves for ``"master"``, ``optax.EmptyState`` where
         nothing is kept. ``optax.MaskedNode`` for a parameter that loses nothing.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> import optaxwd
+      >>> state = optaxwd.round_updates("split").init(jnp.ones(2, jnp.bfloat16))
+      >>> state.residual.dtype.itemsize  # bytes per parameter
+      2
+
+    References:
+      As of :func:`round_updates`.
     """
 
     rounding_count: Any

@@ -25,6 +25,18 @@ class PrecisionState(NamedTuple):
       inner_state: the optimizer's, of float32 parameters, so mostly of dtype float32;
         inside a :class:`CompressedState` where the policy compresses it.
       rounding: a :class:`RoundUpdatesState`.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> import optaxwd
+      >>> import optax
+      >>> tx = optaxwd.with_precision(optax.sgd(0.1), "split")
+      >>> state = tx.init(jnp.ones(2, jnp.bfloat16))
+      >>> state._fields
+      ('inner_state', 'rounding')
+
+    References:
+      As of :func:`with_precision`.
     """
 
     inner_state: Any

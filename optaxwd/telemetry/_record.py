@@ -47,6 +47,17 @@ class RecordDecayState(NamedTuple):
       recorded_weight_decay: λ likewise.
       baseline_state: the state of a second run of the optimizer on the same gradients,
         without decay or at −θ; ``None`` where decay never enters the state.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> import optaxwd
+      >>> import optax
+      >>> state = optaxwd.record_decay(optax.sgd(0.1), every=50).init(jnp.ones(2))
+      >>> int(state.telemetry_count)
+      0
+
+    References:
+      As of :func:`record_decay`.
     """
 
     inner_state: Any

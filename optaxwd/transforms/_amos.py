@@ -42,6 +42,16 @@ class ScaleByAmosState(NamedTuple):
       amos_b: how far learning rate and decay have come down; shape and dtype likewise.
       current_learning_rate: η of the last update, and of the first before it; shape
         ``()``, dtype float32.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> import optaxwd
+      >>> state = optaxwd.scale_by_amos(0.1, 0.5).init(jnp.ones(2))
+      >>> int(state.amos_count)
+      0
+
+    References:
+      As of :func:`scale_by_amos`.
     """
 
     amos_count: jax.typing.ArrayLike

@@ -42,6 +42,16 @@ class ConstrainNormsState(NamedTuple):
       measure_mean: mean of the samples of the measure, a tree; ``None``, which holds no
         memory, unless the method is ``"inflection_point"``.
       measure_slope: how much that mean rose at the last sample; likewise.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> import optaxwd
+      >>> state = optaxwd.constrain_norms().init(jnp.ones((2, 2)))
+      >>> state._fields[:3]
+      ('constraint_count', 'lagrange_multiplier', 'kappa')
+
+    References:
+      As of :func:`constrain_norms`.
     """
 
     constraint_count: jax.typing.ArrayLike

@@ -38,6 +38,16 @@ class AddDecayedWeightsState(NamedTuple):
         shape ``()``, dtype float32 or wider; otherwise ``None``, which holds no memory.
       current_weight_decay: λ of the last update, without those that rules give, and of
         the first before it; shape ``()``, dtype float32.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> import optaxwd
+      >>> state = optaxwd.add_decayed_weights(0.1, anchor="init").init(jnp.array([2.0]))
+      >>> int(state.decay_count), state.anchor.tolist()
+      (0, [2.0])
+
+    References:
+      As of :func:`add_decayed_weights`.
     """
 
     decay_count: jax.typing.ArrayLike

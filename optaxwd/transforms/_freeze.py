@@ -15,6 +15,19 @@ class FreezeState(NamedTuple):
     Attributes:
       inner_state: the optimizer's state, with its own shapes and dtypes, and
         ``optax.MaskedNode`` in place of everything that is frozen.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> import optaxwd
+      >>> import optax
+      >>> rules = optaxwd.DecayRules([("base/.*", "frozen")])
+      >>> tx = optaxwd.freeze(optax.sgd(0.1, momentum=0.9), rules)
+      >>> state = tx.init({"base": {"w": jnp.ones(1)}, "head": jnp.ones(1)})
+      >>> state.inner_state[0].trace["base"]["w"]
+      MaskedNode()
+
+    References:
+      As of :func:`freeze`.
     """
 
     inner_state: Any

@@ -30,6 +30,16 @@ class StepOnHyperballState(NamedTuple):
         ``optax.MaskedNode`` where a parameter is on no ball.
       current_learning_rate: η of the last update, and of the first before it; shape
         ``()``, dtype float32.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> import optaxwd
+      >>> state = optaxwd.step_on_hyperball(0.1).init(jnp.full((1, 4), 0.5))
+      >>> float(state.radius)  # the norm to keep
+      1.0
+
+    References:
+      As of :func:`step_on_hyperball`.
     """
 
     learning_rate_count: jax.typing.ArrayLike

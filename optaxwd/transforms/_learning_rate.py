@@ -21,6 +21,16 @@ class ScaleByLearningRateState(NamedTuple):
       learning_rate_count: number of updates seen so far; shape ``()``, dtype int32.
       current_learning_rate: η of the last update, and of the first before it; shape
         ``()``, dtype float32.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> import optaxwd
+      >>> tx = optaxwd.scale_by_learning_rate(lambda count: 0.1)
+      >>> float(tx.init(jnp.ones(2)).learning_rate_count)
+      0.0
+
+    References:
+      As of :func:`scale_by_learning_rate`.
     """
 
     learning_rate_count: jax.typing.ArrayLike

@@ -24,6 +24,16 @@ class ScaleByNadamState(NamedTuple):
         dtype float32, or float64 where 64-bit types are on.
       mu: mean of the gradients, shaped like the parameters.
       nu: mean of the squared gradients, shaped like the parameters.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> import optaxwd
+      >>> state = optaxwd.scale_by_nadam().init(jnp.ones(2))
+      >>> float(state.momentum_product), state.mu.tolist()
+      (1.0, [0.0, 0.0])
+
+    References:
+      As of :func:`scale_by_nadam`.
     """
 
     count: jax.typing.ArrayLike

@@ -42,6 +42,17 @@ class ProjectUpdatesState(NamedTuple):
       inner_state: the preconditioner's state, with its own shapes and dtypes.
       current_weight_decay: λ of the last update, without those that rules give, and of
         the first before it; shape ``()``, dtype float32.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> import optaxwd
+      >>> import optax
+      >>> state = optaxwd.project_updates(optax.sgd(0.1)).init(jnp.ones((2, 2)))
+      >>> int(state.decay_count)
+      0
+
+    References:
+      As of :func:`project_updates`.
     """
 
     decay_count: jax.typing.ArrayLike

@@ -49,6 +49,17 @@ class RotateNeuronsState(NamedTuple):
         and dtype likewise.
       current_learning_rate: η of the last update, and of the first before it; shape
         ``()``, dtype float32.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> import optaxwd
+      >>> tx = optaxwd.rotate_neurons(0.1, 0.1)
+      >>> state = tx.init(jnp.ones((2, 3)))
+      >>> int(state.rotation_count)
+      0
+
+    References:
+      As of :func:`rotate_neurons`.
     """
 
     rotation_count: jax.typing.ArrayLike

@@ -38,6 +38,17 @@ class SelectiveProjectionDecayState(NamedTuple):
         decay: shapes and dtypes as in :class:`AddDecayedWeightsState`.
       current_weight_decay: λ of the last update, without those that rules give, and of
         the first before it; shape ``()``, dtype float32.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> import optaxwd
+      >>> import optax
+      >>> tx = optaxwd.with_selective_projection_decay(optax.sgd(0.1), 1.0)
+      >>> tx.init(jnp.array([2.0])).anchor.tolist()
+      [2.0]
+
+    References:
+      As of :func:`with_selective_projection_decay`.
     """
 
     decay_count: jax.typing.ArrayLike

@@ -43,6 +43,17 @@ class StableWeightDecayState(NamedTuple):
         where ``b2`` was given, or the preconditioner corrects no bias.
       current_weight_decay: λ of the last update, without those that rules give, and of
         the first before it; shape ``()``, dtype float32.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> import optaxwd
+      >>> import optax
+      >>> tx = optaxwd.with_stable_weight_decay(optax.scale_by_adam(), 0.1)
+      >>> int(tx.init(jnp.ones(2)).decay_count)
+      0
+
+    References:
+      As of :func:`with_stable_weight_decay`.
     """
 
     decay_count: jax.typing.ArrayLike
