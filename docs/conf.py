@@ -17,8 +17,8 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx-mathjax-offline",
 ]
-# myst-nb writes notebooks beside the output folder.
-exclude_patterns = ["_build", "jupyter_execute"]
+# myst-nb keeps notebooks, and what it executed, beside the output folder.
+exclude_patterns = ["_build", "jupyter_execute", ".jupyter_cache"]
 
 myst_enable_extensions = ["attrs_inline", "colon_fence", "dollarmath"]
 myst_heading_anchors = 3
