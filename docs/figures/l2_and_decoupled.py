@@ -23,7 +23,7 @@ def _mean_weight(factory, size: float) -> np.ndarray:
 def draw():
     """Draw the picture."""
     figure, (left, right) = panels()
-    draw_effective_decay(left, line)
+    draw_effective_decay(left)
     left.legend(loc="upper right")
     left.text(1e-4, 1.25e-5, "η·λ")
     steps = np.arange(0, STEPS + 1, 100)

@@ -6,6 +6,7 @@ import numpy as np
 
 import optaxwd
 from docs.figures._common import line, no_gradient, panels, run
+from docs.figures._effective_decay import LEARNING_RATE, decay_under_noise
 
 SCALES = np.geomspace(1e-2, 1e1, 10)
 
@@ -15,23 +16,11 @@ def _rates(factory) -> np.ndarray:
 
     The gradients of the second layer are a tenth of those of the first.
     """
-    params = jnp.ones((2, 50))
-    pair = [factory(1e-3, weight_decay=x) for x in (1e-4, 0.0)]
+    weight_decay, layers = 1e-4, jnp.array([[1.0], [0.1]])
 
     def whole(scale):
-        def step(states, key):
-            sizes = scale * jnp.array([[1.0], [0.1]])
-            grads = sizes * jax.random.normal(key, params.shape)
-            found = [
-                tx.update(grads, state, params)
-                for tx, state in zip(pair, states, strict=True)
-            ]
-            decay = (found[1][0] - found[0][0]).mean(1)
-            return [state for _, state in found], decay / 1e-7
-
-        keys = jax.random.split(jax.random.key(0), 300)
-        states = [tx.init(params) for tx in pair]
-        return jax.lax.scan(step, states, keys)[1][100:].mean(0)
+        found = decay_under_noise(factory, weight_decay, (2, 50), scale * layers, 300)
+        return found.mean(1) / (LEARNING_RATE * weight_decay)
 
     return np.asarray(jax.jit(jax.vmap(whole))(jnp.asarray(SCALES)))
 

@@ -42,7 +42,7 @@ def decode(layout: dict[str, Any], text: str) -> Runs:
         part = differences[at : at + size].reshape(_order(shape))
         at += size
         codes = np.cumsum(part, axis=-1, dtype=np.uint16)
-        found.append(_values(name, np.swapaxes(codes, -2, -3), layout))
+        found.append(_values(name, _in_order(codes), layout))
     return Runs(*found)
 
 
@@ -91,7 +91,7 @@ def _pack(arrays: list[np.ndarray]) -> str:
 
 
 def _in_order(codes: np.ndarray) -> np.ndarray:
-    """Return codes with the ratio beside the points: most repeat a coordinate."""
+    """Swap ratio and coordinate, there and back: along the ratio most codes repeat."""
     return np.swapaxes(codes, -2, -3)
 
 
