@@ -10,6 +10,7 @@ import pathlib
 import sys
 import types
 
+import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,9 +18,12 @@ import optax
 import pytest
 from helpers import TOLERANCE_PER_STEP, precision_for, run_python_blocks
 
+import optaxwd
+
 PORTING = pathlib.Path(__file__).parent.parent / "docs" / "porting"
 STEPS, WARMUP, PEAK = 24, 5, 0.02
 DECAYING = ("dense/kernel", "embed/embedding")
+RULES = optaxwd.DecayRules([(path, 1.0) for path in DECAYING], default=False)
 
 
 @functools.cache
@@ -60,12 +64,7 @@ def problem():
 
 def as_tree(flat):
     """Return a nested dict of what is given by path."""
-    tree = {}
-    for path, leaf in flat.items():
-        *parents, name = path.split("/")
-        node = functools.reduce(lambda d, key: d.setdefault(key, {}), parents, tree)
-        node[name] = leaf
-    return tree
+    return flax.traverse_util.unflatten_dict(flat, sep="/")
 
 
 def by_us(optimizer):

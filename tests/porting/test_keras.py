@@ -8,6 +8,7 @@ import pytest
 from helpers import precision_for
 from porting_problem import (
     DECAYING,
+    RULES,
     STEPS,
     assert_same_numbers,
     by_them,
@@ -23,7 +24,6 @@ from reference_code_bases import keras_adamw, keras_sgd
 import optaxwd
 
 PAGE = "porting/keras.md"
-RULES = optaxwd.DecayRules([(path, 1.0) for path in DECAYING], default=False)
 DECAY = 0.4
 
 

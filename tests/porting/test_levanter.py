@@ -5,6 +5,7 @@ import pytest
 from porting_problem import (
     DECAYING,
     PEAK,
+    RULES,
     as_tree,
     assert_same_numbers,
     by_us,
@@ -16,7 +17,6 @@ from porting_problem import (
 import optaxwd
 
 PAGE = "porting/levanter.md"
-RULES = optaxwd.DecayRules([(path, 1.0) for path in DECAYING], default=False)
 MASK = as_tree({path: path in DECAYING for path in problem()[0]})
 DECAY = 0.4
 

@@ -2,8 +2,8 @@
 
 import pytest
 from porting_problem import (
-    DECAYING,
     PEAK,
+    RULES,
     assert_same_numbers,
     by_them,
     by_torch,
@@ -19,7 +19,6 @@ from reference_code_bases import mosaicml_adamw, mosaicml_sgdw
 import optaxwd
 
 PAGE = "porting/mosaicml.md"
-RULES = optaxwd.DecayRules([(path, 1.0) for path in DECAYING], default=False)
 DECAY = 3e-3
 
 

@@ -10,6 +10,7 @@ from helpers import donated_step
 from porting_problem import (
     DECAYING,
     PEAK,
+    RULES,
     as_tree,
     assert_same_numbers,
     by_torch,
@@ -27,7 +28,6 @@ torch = pytest.importorskip("torch", reason="needs the extra 'parity'")
 pytestmark = pytest.mark.parity
 
 PAGE = "porting/pytorch.md"
-RULES = optaxwd.DecayRules([(path, 1.0) for path in DECAYING], default=False)
 DECAY = 0.4
 
 

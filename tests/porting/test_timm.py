@@ -4,8 +4,8 @@ import importlib.metadata
 
 import pytest
 from porting_problem import (
-    DECAYING,
     PEAK,
+    RULES,
     assert_same_numbers,
     by_them,
     by_torch,
@@ -21,7 +21,6 @@ from reference_code_bases import timm_adamc, timm_adan, timm_lion, timm_sgdw
 import optaxwd
 
 PAGE = "porting/timm.md"
-RULES = optaxwd.DecayRules([(path, 1.0) for path in DECAYING], default=False)
 DECAY = 0.4
 OURS = {
     "adamc": lambda: page(PAGE)["adamc"](schedule(), PEAK, DECAY, RULES),

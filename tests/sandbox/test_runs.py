@@ -18,6 +18,16 @@ ROUNDING = 1e-9
 POINTS = [(1, 4, 2, 4), (3, 7, 0, 6), (0, 1, 1, 5), (2, 5, 2, 0), (1, 0, 0, 3)]
 
 
+def settings(i, j, k, m):
+    """η, λ, β₂ and ratio there."""
+    return (
+        _grid.LEARNING_RATES[i],
+        _grid.WEIGHT_DECAYS[j],
+        _grid.B2S[k],
+        float(_grid.RATIOS[m]),
+    )
+
+
 @pytest.mark.slow
 def test_the_page_carries_fresh_runs(fresh, shown, embedded):
     errors = np.abs(shown.theta - fresh.theta).max(axis=(0, 2, 3, 4, 5, 6, 7))
@@ -72,15 +82,9 @@ def numpy_run(problem, name, eta, lam, b2, ratio):
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_against_numpy(problem, name, fresh):
     outer = list(PROBLEMS).index(problem), list(METHODS).index(name)
-    for i, j, k, m in POINTS:
-        settings = (
-            _grid.LEARNING_RATES[i],
-            _grid.WEIGHT_DECAYS[j],
-            _grid.B2S[k],
-            _grid.RATIOS[m],
-        )
-        path, decays = numpy_run(PROBLEMS[problem], name, *settings)
-        at = (*outer, i, j, k, m)
+    for point in POINTS:
+        path, decays = numpy_run(PROBLEMS[problem], name, *settings(*point))
+        at = (*outer, *point)
         np.testing.assert_allclose(
             fresh.theta[at].T, path[:: _grid.EVERY], atol=ROUNDING, rtol=ROUNDING
         )
@@ -120,19 +124,12 @@ def test_sgd_with_l2_takes_the_same_path(fresh):
     l2 = sgd._replace(make=lambda eta, lam, _: optaxwd.sgd_l2(eta, weight_decay=lam))
     at = list(METHODS).index("sgd")
     for p, problem in enumerate(PROBLEMS.values()):
-        for i, j, k, m in POINTS:
+        for point in POINTS:
             with precision_for("float64"):
-                theta, _ = run(
-                    problem,
-                    l2,
-                    _grid.LEARNING_RATES[i],
-                    _grid.WEIGHT_DECAYS[j],
-                    _grid.B2S[k],
-                    float(_grid.RATIOS[m]),
-                )
+                theta, _ = run(problem, l2, *settings(*point))
             np.testing.assert_allclose(
                 np.asarray(theta)[:: _grid.EVERY].T,
-                fresh.theta[p, at, i, j, k, m],
+                fresh.theta[(p, at, *point)],
                 rtol=ROUNDING,
                 atol=ROUNDING,
             )
