@@ -28,8 +28,8 @@ class PrecisionState(NamedTuple):
 
     Examples:
       >>> import jax.numpy as jnp
-      >>> import optaxwd
       >>> import optax
+      >>> import optaxwd
       >>> tx = optaxwd.with_precision(optax.sgd(0.1), "split")
       >>> state = tx.init(jnp.ones(2, jnp.bfloat16))
       >>> state._fields

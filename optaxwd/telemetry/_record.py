@@ -50,8 +50,8 @@ class RecordDecayState(NamedTuple):
 
     Examples:
       >>> import jax.numpy as jnp
-      >>> import optaxwd
       >>> import optax
+      >>> import optaxwd
       >>> state = optaxwd.record_decay(optax.sgd(0.1), every=50).init(jnp.ones(2))
       >>> int(state.telemetry_count)
       0

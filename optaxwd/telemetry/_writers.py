@@ -1,5 +1,6 @@
 """Scalars to files: JSON Lines, CSV and TensorBoard, by one shape of writer."""
 
+import abc
 import csv
 import importlib
 import itertools
@@ -18,7 +19,7 @@ from optaxwd.telemetry._files import append, ends, number, parsed, resolved
 _START = b'{"step": '
 
 
-class _Writer:
+class _Writer(abc.ABC):
     """What the writers share: the checks, and that a closed one writes no more."""
 
     _closed = False
@@ -61,15 +62,16 @@ class _Writer:
         numbers.pop("step", None)
         self._write(step, numbers)
 
-    def flush(self) -> None:
+    def flush(self) -> None:  # noqa: B027 - not abstract: most writers keep nothing
         """Write out what waits; files of lines never have any."""
 
     def close(self) -> None:
         """Close the writer, which may be done twice."""
         self._closed = True
 
+    @abc.abstractmethod
     def _write(self, step: int, scalars: dict[str, float]) -> None:
-        raise NotImplementedError
+        """Write numbers that are checked."""
 
 
 class JSONLinesWriter(_Writer):

@@ -18,8 +18,8 @@ class FreezeState(NamedTuple):
 
     Examples:
       >>> import jax.numpy as jnp
-      >>> import optaxwd
       >>> import optax
+      >>> import optaxwd
       >>> rules = optaxwd.DecayRules([("base/.*", "frozen")])
       >>> tx = optaxwd.freeze(optax.sgd(0.1, momentum=0.9), rules)
       >>> state = tx.init({"base": {"w": jnp.ones(1)}, "head": jnp.ones(1)})

@@ -45,8 +45,8 @@ class ProjectUpdatesState(NamedTuple):
 
     Examples:
       >>> import jax.numpy as jnp
-      >>> import optaxwd
       >>> import optax
+      >>> import optaxwd
       >>> state = optaxwd.project_updates(optax.sgd(0.1)).init(jnp.ones((2, 2)))
       >>> int(state.decay_count)
       0

@@ -41,8 +41,8 @@ class SelectiveProjectionDecayState(NamedTuple):
 
     Examples:
       >>> import jax.numpy as jnp
-      >>> import optaxwd
       >>> import optax
+      >>> import optaxwd
       >>> tx = optaxwd.with_selective_projection_decay(optax.sgd(0.1), 1.0)
       >>> tx.init(jnp.array([2.0])).anchor.tolist()
       [2.0]

@@ -46,8 +46,8 @@ class StableWeightDecayState(NamedTuple):
 
     Examples:
       >>> import jax.numpy as jnp
-      >>> import optaxwd
       >>> import optax
+      >>> import optaxwd
       >>> tx = optaxwd.with_stable_weight_decay(optax.scale_by_adam(), 0.1)
       >>> int(tx.init(jnp.ones(2)).decay_count)
       0
