@@ -1,15 +1,11 @@
-"""Float32 in 8 bits: small floats, relative to the largest number of each block.
-
-All of it in integers where it can be: comparisons of floats flush subnormal numbers on
-some devices, and a table of codes would have to be searched.
-"""
+"""Arrays of float32 in 8 bits, block by block, wherever they are."""
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from optaxwd.numerics._codes import decode, encode
 from optaxwd.numerics._shardings import (
     beside,
     fit_sharding,
@@ -18,17 +14,6 @@ from optaxwd.numerics._shardings import (
 )
 
 BLOCK = 256
-
-_MAGNITUDE = 0x7FFFFFFF
-_INFINITY = 0x7F800000
-_SMALLEST_NORMAL = 0x00800000
-# A code has 3 bits of fraction: it is the upper bits of a float32, with exponents that
-# start at 1 where those of float32 are biased by 127.
-_DROPPED = 20
-_OFFSET = 126 << 3
-# The largest numbers of 4 and of 5 bits of exponent.
-_SIGNED_TOP = 1.875 * 2.0**14
-_UNSIGNED_TOP = 1.875 * 2.0**30
 
 
 def scale_shape(shape: tuple[int, ...]) -> tuple[int, ...] | None:
@@ -82,32 +67,16 @@ def quantize(x: jax.Array, key: jax.Array | None = None) -> tuple[jax.Array, jax
 # Compiled, because a state outside of a compiled step would hold all that is between.
 @jax.jit
 def _quantize(x: jax.Array, key: jax.Array | None) -> tuple[jax.Array, jax.Array]:
-    bits = jax.lax.bitcast_convert_type(_in_blocks(x), jnp.uint32)
-    magnitude = bits & _MAGNITUDE
-    # As integers, magnitudes are ordered as the floats are, infinity and NaN above.
-    largest = jnp.max(magnitude, axis=-1, keepdims=True)
-    largest = jnp.where(largest < _SMALLEST_NORMAL, 0, largest).astype(jnp.uint32)
-    signs = jnp.max(bits >> 31, axis=-1, keepdims=True)
-    is_signed, is_zero = signs != 0, largest == 0
-
-    # A quotient may be computed by a reciprocal, which must not be subnormal.
-    peak = jnp.where(is_zero, jnp.float32(1.0), _float(largest))
-    factor = jnp.where(peak > 1.0, jnp.float32(2.0**-64), jnp.float32(2.0**64))
-    ratio = (_float(magnitude) * factor) / (peak * factor)
-    top = jnp.where(is_signed, jnp.float32(_SIGNED_TOP), jnp.float32(_UNSIGNED_TOP))
-    codes = _round(ratio * top, key)
-    is_floored = ~is_signed & (magnitude != 0)
-    codes = jnp.where(is_floored, jnp.maximum(codes, 1), codes)
-    codes = jnp.where(is_zero, 0, codes)
-    last = jnp.where(is_signed, jnp.uint32(0x7F), jnp.uint32(0xFF))
-    codes = jnp.where(largest >= _INFINITY, last, codes)
-    codes |= jnp.where(is_signed, bits >> 31 << 7, 0)
-
+    drawn = None if key is None else draw(key, x.shape)
+    codes, scales = encode(_in_blocks(x), None if drawn is None else _in_blocks(drawn))
     shape = scale_shape(x.shape)
     assert shape is not None
-    scales = _float(largest | signs << 31).reshape(shape)
-    codes = codes.astype(jnp.uint8).reshape(x.shape)
-    return beside(codes, x), scales
+    return beside(codes.reshape(x.shape), x), scales.reshape(shape)
+
+
+def draw(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Return the random numbers that :func:`quantize` rounds by."""
+    return jax.random.bits(key, shape, jnp.uint16)
 
 
 def dequantize(codes: jax.Array, scales: jax.Array) -> jax.Array:
@@ -126,44 +95,8 @@ def dequantize(codes: jax.Array, scales: jax.Array) -> jax.Array:
 
 @jax.jit
 def _dequantize(codes: jax.Array, scales: jax.Array) -> jax.Array:
-    code = _in_blocks(codes).astype(jnp.uint32)
-    scale = jax.lax.bitcast_convert_type(scales, jnp.uint32)
-    scale = scale.reshape(*code.shape[:-1], 1)
-    is_signed = scale >> 31 != 0
-    sign = jnp.where(is_signed, code >> 7 << 31, 0).astype(jnp.uint32)
-    code = jnp.where(is_signed, code & 0x7F, code)
-
-    # Rounded so, 1/1.875 times 1.875 is 1 in float32.
-    over_top = jnp.where(
-        is_signed, jnp.float32(1 / _SIGNED_TOP), jnp.float32(1 / _UNSIGNED_TOP)
-    )
-    # First the ratio: the largest over the top code might be subnormal.
-    magnitude = _value(code) * over_top * _float(scale & _MAGNITUDE)
-    bits = jax.lax.bitcast_convert_type(magnitude, jnp.uint32) | sign
-    return _float(bits).reshape(codes.shape)
-
-
-def _round(y: jax.Array, key: jax.Array | None) -> jax.Array:
-    """Return a code next to a number from 0 to the top one, as uint32."""
-    bits = jax.lax.bitcast_convert_type(y, jnp.uint32)
-    added: Any = 1 << (_DROPPED - 1)
-    if key is not None:
-        drawn = jax.random.bits(key, y.shape, jnp.uint16)
-        added = drawn.astype(jnp.uint32) << (_DROPPED - 16)
-    rounded = (bits + added >> _DROPPED) - _OFFSET
-    # Below 1, numbers are eighths.
-    eighths = y * 8.0 + jnp.float32(2.0**-_DROPPED) * added
-    return jnp.where(y < 1.0, eighths.astype(jnp.uint32), rounded)
-
-
-def _value(code: jax.Array) -> jax.Array:
-    """Return the number of a code without its sign, in float32."""
-    eighths = code.astype(jnp.float32) * 0.125
-    return jnp.where(code < 8, eighths, _float(code + _OFFSET << _DROPPED))
-
-
-def _float(bits: jax.Array) -> jax.Array:
-    return jax.lax.bitcast_convert_type(bits, jnp.float32)
+    rows = _in_blocks(codes)
+    return decode(rows, scales.reshape(*rows.shape[:-1], 1)).reshape(codes.shape)
 
 
 def _in_blocks(x: jax.Array) -> jax.Array:

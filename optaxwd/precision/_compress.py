@@ -1,5 +1,6 @@
 """The large arrays of a state in 8 or 16 bits, around any transformation."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -7,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from optaxwd._checks import check_choice, check_count, check_transformation
+from optaxwd._checks import check_bool, check_choice, check_count, check_transformation
+from optaxwd.precision._in_kernels import run_in_kernels, uses_kernels
 from optaxwd.precision._keys import KeySource
-from optaxwd.precision._storages import STORAGES, Compression, Storage
+from optaxwd.precision._storages import STORAGES, Compression, Storage, Stored
 
 _NAME = "compress_state"
 
@@ -57,6 +59,7 @@ def compress_state(
     *,
     min_size: int = 4096,
     key: Any = None,
+    kernel: bool | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Store the moments of a transformation in 8 or 16 bits per number.
 
@@ -117,6 +120,11 @@ def compress_state(
         whole blocks of 256 (with 8 bits), that have 64 bits or are complex.
       key: an integer or a PRNG key; ``None``: 0. Only what is random draws from it. The
         noise of an array follows from the key, the step and its path in the state.
+      kernel: whether compiled steps load and store 8-bit codes in kernels, along with
+        what leads from old moments to new ones entry by entry. ``None``: on an NVIDIA
+        GPU, if it is the only one. ``True``: everywhere; other devices interpret the
+        kernels, which is slow and for tests. ``False``: nowhere; a kernel cannot be
+        differentiated, nor divided among devices.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs` with a :class:`CompressedState`.
@@ -146,6 +154,8 @@ def compress_state(
     check_transformation(transform, "transform", _NAME)
     check_choice(dtype, STORAGES, "dtype", _NAME)
     check_count(min_size, "min_size", _NAME)
+    if kernel is not None:
+        check_bool(kernel, "kernel", _NAME)
     storage = STORAGES[dtype]
     source = KeySource.build(key, _NAME)
     inner = optax.with_extra_args_support(transform)
@@ -172,36 +182,57 @@ def compress_state(
         notes = jax.tree.structure(_unnamed(state.inner_state)).flatten_up_to(
             state.scales
         )
-        held = list(map(storage.holds, leaves, notes))
-        loaded = [
-            storage.load(leaf, note) if is_held else leaf
-            for leaf, note, is_held in zip(leaves, notes, held, strict=True)
+        held = [
+            i
+            for i, pair in enumerate(zip(leaves, notes, strict=True))
+            if storage.holds(*pair)
         ]
-        updates, inner_state = inner.update(
-            updates, jax.tree.unflatten(structure, loaded), params, **extra_args
-        )
-
-        keys: list[Any] = [None] * len(leaves)
+        keys = [None] * len(held)
         if storage.is_random:
-            keys = _keys_where(held, source, state)
-        stored = [
-            storage.store(new, note, key) if is_held else (_like(new, leaf), note)
-            for new, leaf, note, key, is_held in zip(
-                structure.flatten_up_to(inner_state),
-                leaves,
-                notes,
-                keys,
-                held,
-                strict=True,
-            )
+            keys = _keys(held, leaves, structure, source, state)
+
+        def step(loaded: list[Any]) -> tuple[list[Any], Any]:
+            """Return new numbers of what is held, then updates and all other leaves."""
+            whole = jax.tree.unflatten(structure, _replaced(leaves, held, loaded))
+            made, inner_state = inner.update(updates, whole, params, **extra_args)
+            new = structure.flatten_up_to(inner_state)
+            others = _replaced(new, held, [None] * len(held))
+            return [new[i] for i in held], (made, others)
+
+        parts = [
+            Stored(leaves[i], notes[i], key) for i, key in zip(held, keys, strict=True)
         ]
+        stored, (updates, others) = _run(storage, step, parts, kernel)
+        entries = [
+            (new if new is None else _like(new, leaf), note)
+            for new, leaf, note in zip(others, leaves, notes, strict=True)
+        ]
+        entries = _replaced(entries, held, stored)
         return updates, CompressedState(
             optax.safe_increment(state.compression_count),
             state.compression_key,
-            *_assemble(inner_state, stored),
+            *_assemble(state.inner_state, entries),
         )
 
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _run(
+    storage: Storage,
+    step: Callable[[list[Any]], tuple[list[Any], Any]],
+    parts: list[Stored],
+    kernel: bool | None,
+) -> tuple[list[tuple[Any, Any]], Any]:
+    """Return what is stored of a step's new numbers, with notes, and all else of it."""
+    if storage.has_kernels and uses_kernels(kernel, parts):
+        fallback = "interpret" if kernel else "xla"
+        if done := run_in_kernels(step, parts, fallback=fallback):
+            return done
+    new, others = step([storage.load(one.leaf, one.note) for one in parts])
+    stored = [
+        storage.store(x, one.note, one.key) for x, one in zip(new, parts, strict=True)
+    ]
+    return stored, others
 
 
 def _leaves(state: Any) -> list[tuple[Any, bool]]:
@@ -219,17 +250,25 @@ def _is_large(leaf: Any, min_size: int, storage: Storage) -> bool:
     return hasattr(leaf, "dtype") and leaf.size >= min_size and storage.accepts(leaf)
 
 
-def _keys_where(held: list[bool], source: KeySource, state: Any) -> list[Any]:
-    """Return a key for each leaf that is rounded, and ``None`` for the others."""
-    leaves, structure = jax.tree.flatten(state.inner_state)
-    rounded = [x if is_held else None for x, is_held in zip(leaves, held, strict=True)]
+def _keys(
+    held: list[int], leaves: list[Any], structure: Any, source: KeySource, state: Any
+) -> list[Any]:
+    """Return a key for each leaf that is held."""
+    # The others are left out of the tree whose paths name the noise.
+    rounded = _replaced([None] * len(leaves), held, [leaves[i] for i in held])
     keys = source.keys(
         state.compression_key,
         state.compression_count,
         jax.tree.unflatten(structure, rounded),
         "state",
     )
-    return structure.flatten_up_to(keys)
+    return jax.tree.leaves(keys)
+
+
+def _replaced(values: list[Any], at: list[int], by: list[Any]) -> list[Any]:
+    """Return a list with other values in some places."""
+    others = dict(zip(at, by, strict=True))
+    return [others.get(i, value) for i, value in enumerate(values)]
 
 
 def _like(leaf: Any, before: Any) -> Any:

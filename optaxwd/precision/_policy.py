@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any, Literal, TypeAlias, cast, get_args
 
-from optaxwd._checks import check_choice
+from optaxwd._checks import check_bool, check_choice
 from optaxwd.precision._keys import KeySource
 
 RoundingName = Literal["nearest", "stochastic", "compensated", "split", "master"]
@@ -34,9 +34,11 @@ class Policy:
         Parameters of 32 bits and more have nothing to round.
       state: how the moments are stored: ``"float32"``, or as in :func:`compress_state`.
       key: for what is random, an integer or a PRNG key; ``None``: 0.
+      kernel: whether moments in 8 bits are updated in kernels, as in
+        :func:`compress_state`; ``None``: on an NVIDIA GPU, if it is the only one.
 
     Raises:
-      ValueError: if one of the names is unknown, or the key is none.
+      ValueError: if one of the names or ``kernel`` is unknown, or the key is none.
 
     Examples:
       >>> import optaxwd
@@ -55,12 +57,15 @@ class Policy:
     rounding: RoundingName = "split"
     state: StateName = "float32"
     key: Any = None
+    kernel: bool | None = None
 
     def __post_init__(self) -> None:
-        """Check the names and the key."""
+        """Check the names, the key and the choice of kernels."""
         check_choice(self.rounding, get_args(RoundingName), "rounding", "Policy")
         check_choice(self.state, get_args(StateName), "state", "Policy")
         KeySource.build(self.key, "Policy")
+        if self.kernel is not None:
+            check_bool(self.kernel, "kernel", "Policy")
 
 
 Precision: TypeAlias = Policy | RoundingName

@@ -5,7 +5,7 @@ whether the leaf is stored otherwise than its transformation made it, and how.
 """
 
 import dataclasses
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +14,24 @@ import optax
 from optaxwd.numerics import dequantize, quantize, round_stochastic, scale_shape, widen
 
 
+class Stored(NamedTuple):
+    """A leaf as it is stored.
+
+    Attributes:
+      leaf: an array.
+      note: what stands for it beside the state.
+      key: to round the next one at random; ``None``: to the nearest.
+    """
+
+    leaf: Any
+    note: Any
+    key: Any
+
+
 class Storage(Protocol):
     """How leaves are stored."""
+
+    has_kernels: ClassVar[bool]
 
     @property
     def is_random(self) -> bool:
@@ -52,6 +68,7 @@ class Int8:
     """
 
     is_random: bool
+    has_kernels: ClassVar[bool] = True
 
     def accepts(self, leaf: Any) -> bool:
         """Return whether ``leaf`` is float32 or narrower, and made of whole blocks."""
@@ -86,6 +103,7 @@ class BFloat16:
     """
 
     is_random = True
+    has_kernels: ClassVar[bool] = False
 
     def accepts(self, leaf: Any) -> bool:
         """Return whether ``leaf`` is float32."""

@@ -148,9 +148,11 @@ def apply_precision(
     check_transformation(optimizer, "optimizer", owner)
     policy = as_policy(precision, owner)
     rounder = Rounder.build(policy.rounding, policy.key, owner)
-    inner = optax.with_extra_args_support(optimizer)
+    inner = _widening(optimizer)
     if policy.state != "float32":
-        inner = compress_state(inner, policy.state, key=policy.key)
+        inner = compress_state(
+            inner, policy.state, key=policy.key, kernel=policy.kernel
+        )
 
     def init(params: optax.Params) -> PrecisionState:
         rounding = rounder.init(params)
@@ -165,7 +167,7 @@ def apply_precision(
         theta = check_params(params, owner)
         rounder.check_dtypes(theta, state.rounding)
         steps, inner_state = inner.update(
-            jax.tree.map(widen_narrow, updates),
+            updates,
             state.inner_state,
             rounder.complete(theta, state.rounding),
             **extra_args,
@@ -177,6 +179,21 @@ def apply_precision(
 
     transform = optax.GradientTransformationExtraArgs(init, update)
     return tree.init_beside_params(transform)
+
+
+def _widening(
+    optimizer: optax.GradientTransformation,
+) -> optax.GradientTransformationExtraArgs:
+    """Return an optimizer that takes gradients of 16 bits for float32."""
+    inner = optax.with_extra_args_support(optimizer)
+
+    def update(
+        updates: optax.Updates, state: Any, params: Any = None, **extra_args: Any
+    ) -> tuple[optax.Updates, Any]:
+        wide = jax.tree.map(widen_narrow, updates)
+        return inner.update(wide, state, params, **extra_args)
+
+    return optax.GradientTransformationExtraArgs(inner.init, update)
 
 
 def float32_parameters(params: optax.Params, state: Any) -> optax.Params:

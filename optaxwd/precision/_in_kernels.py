@@ -1,0 +1,144 @@
+"""A transformation whose large arrays are loaded and stored by kernels."""
+
+import functools
+import importlib.util
+import re
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
+
+from optaxwd._checks import is_known
+from optaxwd.numerics import BLOCK, dequantize, draw, widen
+from optaxwd.precision._region_kernel import Computed, Rows, compute
+from optaxwd.precision._regions import (
+    Region,
+    signature_of,
+    split,
+    value_of,
+    variables_of,
+)
+from optaxwd.precision._storages import Stored
+
+_PALLAS_FOR_GPUS = "jax.experimental.pallas.triton"
+_LEAST_CAPABILITY = 8.0  # of what XLA's Triton compiles for
+
+
+def uses_kernels(kernel: bool | None, arrays: Any) -> bool:
+    """Return whether to compute in kernels what is made from ``arrays``.
+
+    Args:
+      kernel: whether to do so wherever; ``None``: where it is faster, which is on one
+        NVIDIA GPU that has what the kernels need.
+      arrays: a tree. Outside of compiled steps, where they are known, kernels would be
+        compiled at every call.
+    """
+    if kernel is False or any(map(is_known, jax.tree.leaves(arrays))):
+        return False
+    return bool(kernel) or _is_suited(jax.devices())
+
+
+def _is_suited(devices: list[Any]) -> bool:
+    # XLA cannot divide a kernel: it would gather what is sharded.
+    if len(devices) != 1 or importlib.util.find_spec(_PALLAS_FOR_GPUS) is None:
+        return False
+    # AMD's are no numbers, other devices have none.
+    capability = str(getattr(devices[0], "compute_capability", ""))
+    is_number = re.fullmatch(r"\d+\.\d+", capability)
+    return is_number is not None and float(capability) >= _LEAST_CAPABILITY
+
+
+def run_in_kernels(
+    function: Callable[[list[Any]], tuple[list[Any], Any]],
+    held: list[Stored],
+    *,
+    fallback: str,
+) -> tuple[list[tuple[Any, Any]], Any] | None:
+    """Call a function of arrays that are stored in 8 bits.
+
+    Args:
+      function: takes the arrays, and returns new ones to store and anything else.
+      held: the arrays, with scales for notes.
+      fallback: of devices that are no GPUs of NVIDIA; see :func:`compute`.
+
+    Returns:
+      Codes and scales of the new arrays, and what else ``function`` returns. ``None``
+      if kernels cannot compute it, as when new arrays need what is made from them.
+    """
+    shapes = [jax.ShapeDtypeStruct(one.leaf.shape, one.note.dtype) for one in held]
+    traced, made = jax.make_jaxpr(function, return_shape=True)(shapes)
+    computation, count = traced.jaxpr, len(held)
+    steps = split(computation, count)
+    if steps is None:
+        return None
+    known = dict(zip(computation.constvars, traced.consts, strict=True))
+    known |= _loaded(computation, steps, held)
+    stored: dict[int, tuple[Any, Any]] = {}
+    # Traced and lowered once for all leaves that have the same.
+    kernels: dict[Any, Callable[[Rows], Computed]] = {}
+    for step in steps:
+        if isinstance(step, Region):
+            kernel = kernels.setdefault(
+                signature_of(step, computation),
+                jax.jit(
+                    functools.partial(compute, step, computation, fallback=fallback)
+                ),
+            )
+            computed = kernel(_rows(step, known, held))
+            shape = computation.invars[step.held[0]].aval.shape
+            for v, result in zip(step.results, computed.results, strict=True):
+                known[v] = result.reshape(shape)
+            for i, codes, scales in zip(
+                step.held, computed.codes, computed.scales, strict=True
+            ):
+                note = scales.reshape(held[i].note.shape).astype(held[i].note.dtype)
+                stored[i] = codes.reshape(shape), note
+        else:
+            known |= zip(
+                step.outvars, _evaluated(step, known, computation), strict=True
+            )
+    others = [value_of(atom, known) for atom in computation.outvars[count:]]
+    others = jax.tree.unflatten(jax.tree.structure(made[1]), others)
+    return [stored[i] for i in range(count)], others
+
+
+def _loaded(computation: Any, steps: list[Any], held: list[Stored]) -> dict[Any, Any]:
+    """Return the arrays that are read outside of kernels, with their variables."""
+    others = [one for one in steps if not isinstance(one, Region)]
+    read = {v for one in others for v in variables_of(one.invars)}
+    read |= set(variables_of(computation.outvars[len(held) :]))
+    return {
+        v: dequantize(one.leaf, widen(one.note)).astype(one.note.dtype)
+        for v, one in zip(computation.invars, held, strict=True)
+        if v in read
+    }
+
+
+def _rows(region: Region, known: dict[Any, Any], held: list[Stored]) -> Rows:
+    stored = [held[i] for i in region.held]
+    drawn = [draw(x.key, x.leaf.shape) for x in stored if x.key is not None]
+    return Rows(
+        [x.leaf.reshape(-1, BLOCK) for x in stored],
+        [widen(x.note).reshape(-1, 1) for x in stored],
+        [x.reshape(-1, BLOCK) for x in drawn],
+        [known[v].reshape(-1, BLOCK) for v in region.arrays],
+        [jnp.reshape(known[v], (1, 1)) for v in region.scalars],
+    )
+
+
+def _evaluated(equation: Any, known: dict[Any, Any], computation: Any) -> list[Any]:
+    read = variables_of(equation.invars)
+    # What arguments are called in messages; it has to be as long as they are.
+    names = computation.debug_info._replace(
+        arg_names=("",) * len(read), result_paths=("",) * len(equation.outvars)
+    )
+    alone = computation.replace(
+        constvars=[],
+        invars=read,
+        outvars=equation.outvars,
+        eqns=[equation],
+        debug_info=names,
+    )
+    return jaxpr_as_fun(ClosedJaxpr(alone, ()))(*(known[v] for v in read))

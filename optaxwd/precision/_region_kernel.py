@@ -1,0 +1,147 @@
+"""A region as a kernel: old codes in, new codes out, all between them in registers.
+
+Without it XLA writes the new moments in float32, because their largest must be known
+before the first code is, and reads them again.
+"""
+
+import functools
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from optaxwd.numerics import decode, encode
+from optaxwd.precision._regions import Region, called, value_of
+
+# Of a program. With as many warps, a thread has 8 entries and loads 16 bytes at once.
+_ROWS = 4
+
+
+class Rows(NamedTuple):
+    """What a region is computed from, a block of 256 in each row.
+
+    Attributes:
+      codes: uint8 ``[rows, 256]``, one per stored array, as the next two.
+      scales: float32 ``[rows, 1]``.
+      drawn: uint16 ``[rows, 256]``; empty where nothing is random.
+      arrays: ``[rows, 256]``.
+      scalars: ``[1, 1]``.
+    """
+
+    codes: list[Any]
+    scales: list[Any]
+    drawn: list[Any]
+    arrays: list[Any]
+    scalars: list[Any]
+
+
+class Computed(NamedTuple):
+    """What comes out of a region.
+
+    Attributes:
+      codes: uint8 ``[rows, 256]``, in the places of the old ones.
+      scales: float32 ``[rows, 1]``, in the places of the old ones.
+      results: ``[rows, 256]``.
+    """
+
+    codes: list[Any]
+    scales: list[Any]
+    results: list[Any]
+
+
+def compute(region: Region, computation: Any, rows: Rows, *, fallback: str) -> Computed:
+    """Return what a region computes: by a kernel on NVIDIA GPUs.
+
+    Args:
+      region: of ``computation``, a jaxpr.
+      computation: whose variables the region names.
+      rows: values of what the region loads and reads.
+      fallback: for other devices, ``"interpret"`` for the kernel entry by entry, as
+        Pallas interprets it, ``"xla"`` for the same operations without a kernel.
+    """
+    plain = functools.partial(_computed, region, computation)
+    kernel = functools.partial(_call, plain)
+    return jax.lax.platform_dependent(
+        rows,
+        cuda=kernel,
+        default=plain
+        if fallback == "xla"
+        else functools.partial(kernel, interpret=True),
+    )
+
+
+def _computed(region: Region, computation: Any, rows: Rows) -> Computed:
+    loaded = [computation.invars[i] for i in region.held]
+    numbers = map(decode, rows.codes, rows.scales)
+    known = {v: x.astype(v.aval.dtype) for v, x in zip(loaded, numbers, strict=True)}
+    known |= zip(region.arrays, rows.arrays, strict=True)
+    known |= {v: x[0, 0] for v, x in zip(region.scalars, rows.scalars, strict=True)}
+    _evaluate(region.equations, known, rows.codes[0].shape)
+
+    # A largest number is one of the dtype that the array has when it is loaded.
+    new = [
+        value_of(computation.outvars[i], known).astype(v.aval.dtype).astype(jnp.float32)
+        for i, v in zip(region.held, loaded, strict=True)
+    ]
+    stored = list(map(encode, new, rows.drawn or [None] * len(new)))
+    return Computed(
+        [codes for codes, _ in stored],
+        [scales for _, scales in stored],
+        [known[v] for v in region.results],
+    )
+
+
+def _evaluate(equations: Any, known: dict[Any, Any], shape: tuple[int, ...]) -> None:
+    """Add what equations make of rows, whose shape is not that of the leaf."""
+    for one in equations:
+        values = [value_of(atom, known) for atom in one.invars]
+        if inner := called(one):
+            own = dict(zip(inner.jaxpr.invars, values, strict=True))
+            _evaluate(inner.jaxpr.eqns, own, shape)
+            made = [value_of(atom, own) for atom in inner.jaxpr.outvars]
+        elif one.primitive.name == "broadcast_in_dim":
+            made = [jnp.broadcast_to(values[0], shape if one.params["shape"] else ())]
+        else:
+            made = [one.primitive.bind(*values, **one.params)]
+        known |= zip(one.outvars, made, strict=True)
+
+
+def _call(plain: Any, rows: Rows, *, interpret: bool = False) -> Computed:
+    """Compute by a kernel, over a few rows at a time."""
+    # Imported where a kernel is wanted: JAX calls this part of it experimental.
+    from jax.experimental import pallas
+    from jax.experimental.pallas import triton
+
+    count = rows.codes[0].shape[0]
+    height = math.gcd(count, _ROWS)
+    operands, structure = jax.tree.flatten(rows)
+    made, made_structure = jax.tree.flatten(jax.eval_shape(plain, rows))
+
+    def body(*refs: Any) -> None:
+        read = [ref[...] for ref in refs[: len(operands)]]
+        computed = plain(jax.tree.unflatten(structure, read))
+        for ref, value in zip(
+            refs[len(operands) :], jax.tree.leaves(computed), strict=True
+        ):
+            ref[...] = value
+
+    def block(x: Any) -> Any:
+        if x.shape == (1, 1):
+            return pallas.BlockSpec((1, 1), lambda i: (0, 0))
+        return pallas.BlockSpec((height, x.shape[1]), lambda i: (i, 0))
+
+    held = len(rows.codes) + len(rows.scales)
+    computed = pallas.pallas_call(
+        body,
+        grid=(count // height,),
+        in_specs=[block(x) for x in operands],
+        out_specs=[block(x) for x in made],
+        out_shape=made,
+        # New codes and scales come first, as the old ones do, and take their place.
+        input_output_aliases={n: n for n in range(held)},
+        compiler_params=triton.CompilerParams(num_warps=height, num_stages=1),
+        interpret=interpret,
+        name="stored_in_8_bits",
+    )(*operands)
+    return jax.tree.unflatten(made_structure, computed)
