@@ -35,19 +35,20 @@ def uses_kernels(kernel: bool | None, arrays: Any) -> bool:
       arrays: a tree. Outside of compiled steps, where they are known, kernels would be
         compiled at every call.
     """
-    if kernel is False or any(map(is_known, jax.tree.leaves(arrays))):
+    leaves = jax.tree.leaves(arrays)
+    if kernel is False or not leaves or any(map(is_known, leaves)):
         return False
-    return bool(kernel) or _is_suited(jax.devices())
+    return bool(kernel) or _are_suited(jax.devices())
 
 
-def _is_suited(devices: list[Any]) -> bool:
-    # XLA cannot divide a kernel: it would gather what is sharded.
-    if len(devices) != 1 or importlib.util.find_spec(_PALLAS_FOR_GPUS) is None:
-        return False
-    # AMD's are no numbers, other devices have none.
+def _are_suited(devices: list[Any]) -> bool:
+    # AMD's capabilities are no numbers, and other devices have none.
     capability = str(getattr(devices[0], "compute_capability", ""))
-    is_number = re.fullmatch(r"\d+\.\d+", capability)
-    return is_number is not None and float(capability) >= _LEAST_CAPABILITY
+    is_number = re.fullmatch(r"\d+\.\d+", capability) is not None
+    if not is_number or float(capability) < _LEAST_CAPABILITY:
+        return False
+    # XLA cannot divide a kernel: it would gather what is sharded.
+    return len(devices) == 1 and importlib.util.find_spec(_PALLAS_FOR_GPUS) is not None
 
 
 def run_in_kernels(

@@ -99,10 +99,11 @@ def split(computation: Any, count: int) -> list[Any] | None:
       count: of the stored arrays. Each is in one region.
 
     Returns:
-      ``None`` if a region had to wait for one of its own results, or has none because
-      what is to be stored is a constant.
+      ``None`` if a region had to wait for one of its own results, if what is to be
+      stored is a constant, or if something has effects, whose order would change.
     """
-    if len(variables_of(computation.outvars[:count])) < count:
+    is_variable = len(variables_of(computation.outvars[:count])) == count
+    if computation.effects or not is_variable:
         return None
     flow = _Flow(
         _live(computation),
@@ -154,7 +155,7 @@ def _live(computation: Any) -> list[Any]:
     needed = set(variables_of(computation.outvars))
     live = []
     for one in reversed(computation.eqns):
-        if one.effects or not needed.isdisjoint(one.outvars):
+        if not needed.isdisjoint(one.outvars):
             live.append(one)
             needed |= set(variables_of(one.invars))
     return live[::-1]
@@ -306,7 +307,7 @@ def _is_entrywise(equation: Any, shape: tuple[int, ...]) -> bool:
 
 def _is_local(equation: Any, shape: tuple[int, ...]) -> bool:
     atoms = [*equation.invars, *equation.outvars]
-    if equation.effects or not all(_is_suited(atom, shape) for atom in atoms):
+    if not all(_is_suited(atom, shape) for atom in atoms):
         return False
     if inner := called(equation):
         return not inner.consts and all(_is_local(one, shape) for one in inner.eqns)

@@ -1,0 +1,271 @@
+"""Kernels for 8-bit states: the same numbers as without, and where they are taken."""
+
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from helpers import assert_close, assert_identical, by_stage, describe
+
+import optaxwd
+from optaxwd.numerics import dequantize
+from optaxwd.precision import _in_kernels, compress_state
+from optaxwd.precision._in_kernels import run_in_kernels, uses_kernels
+from optaxwd.precision._storages import Stored
+
+
+def ours(name, state="int8", rounding="split", **options):
+    """Return a builder of an optimizer of ours, with a kernel or without."""
+
+    def build(kernel):
+        policy = optaxwd.Policy(rounding=rounding, state=state, key=3, kernel=kernel)
+        factory = optaxwd.list_optimizers()[name].factory
+        return factory(1e-2, weight_decay=0.1, precision=policy, **options)
+
+    return build
+
+
+def compressed(transform, dtype="int8"):
+    return lambda kernel: compress_state(transform, dtype, kernel=kernel)
+
+
+def own_norm():
+    """Return a transformation whose one moment needs the norm of the other."""
+
+    def init(params):
+        zeros = optax.tree.zeros_like(params)
+        return {"m": zeros, "v": zeros}
+
+    def update(updates, state, params=None):
+        m = jax.tree.map(lambda m, g: 0.9 * m + g, state["m"], updates)
+        norm = optax.tree.norm(m)
+        v = jax.tree.map(lambda v, m: 0.9 * v + m / norm, state["v"], m)
+        return v, {"m": m, "v": v}
+
+    return optax.GradientTransformation(init, update)
+
+
+BUILDERS = {
+    "adamw, bfloat16": ours("adamw"),
+    "adamw": ours("adamw"),
+    "adamw, at random": ours("adamw", "int8_stochastic"),
+    "lionw": ours("lionw"),
+    "adamw, options": ours("adamw", max_grad_norm=1.0, cautious=True, anchor="init"),
+    "adamw, bfloat16, at random": ours("adamw", "int8_stochastic", "stochastic"),
+    "adam_l2": ours("adam_l2"),
+    "nadamw": ours("nadamw"),
+    "sgdw": ours("sgdw", momentum=0.9, nesterov=True),
+    "rmspropw": ours("rmspropw"),
+    "adafactorw": ours("adafactorw"),
+    "muonw": ours("muonw"),
+    "optax.adamw": compressed(optax.adamw(1e-2, weight_decay=0.1)),
+    "optax.amsgrad": compressed(optax.amsgrad(1e-2)),
+    "optax.adabelief": compressed(optax.adabelief(1e-2)),
+    "optax.lamb": compressed(optax.lamb(1e-2)),
+    "optax.adan": compressed(optax.adan(1e-2)),
+    "accumulated": compressed(
+        optax.MultiSteps(optax.adam(1e-2), 2).gradient_transformation()
+    ),
+    "in 16 bits": compressed(optax.scale_by_adam(mu_dtype=jnp.bfloat16)),
+    "own norm": compressed(own_norm()),
+}
+
+
+def parameters(dtype):
+    random = np.random.default_rng(0)
+    shapes = {"kernel": (64, 128), "heads": (4, 64, 64), "long": (8704,), "bias": (7,)}
+    return {
+        name: jnp.asarray(random.normal(size=shape), dtype)
+        for name, shape in shapes.items()
+    }
+
+
+def stepped(optimizer, params, steps=3):
+    """Return parameters and the state after some steps with changing gradients."""
+
+    @jax.jit
+    def step(grads, params, state):
+        updates, state = optimizer.update(grads, state, params)
+        return optax.apply_updates(params, updates), state
+
+    state, random = optimizer.init(params), np.random.default_rng(1)
+    for _ in range(steps):
+        grads = jax.tree.map(
+            lambda p: jnp.asarray(random.normal(size=p.shape), p.dtype), params
+        )
+        params, state = step(grads, params, state)
+    if any(p.dtype == jnp.bfloat16 for p in params.values()):
+        params = optaxwd.float32_parameters(params, state)
+    return params, state
+
+
+def assert_same_numbers(actual, expected):
+    """Compare to rounding: XLA may contract products and sums of one and not the other.
+
+    A code then may be another where a number is next to the middle of two. Lower halves
+    of parameters are compared as part of these.
+    """
+    assert describe(actual) == describe(expected)
+    for got, want in zip(
+        jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True
+    ):
+        if want.dtype == jnp.uint8:
+            steps = np.abs(np.asarray(got, int) - np.asarray(want, int))
+            assert steps.max() <= 1 and (steps != 0).mean() < 1e-3
+        elif jnp.issubdtype(want.dtype, jnp.floating):
+            assert_close(got, np.asarray(want, np.float64), steps=10)
+        elif want.dtype != jnp.int16:
+            assert_identical(got, want)
+
+
+@pytest.mark.parametrize("name", by_stage(BUILDERS, first="lionw"))
+def test_a_kernel_computes_what_is_computed_without(name):
+    build = BUILDERS[name]
+    params = parameters(jnp.bfloat16 if "bfloat16" in name else jnp.float32)
+    assert_same_numbers(stepped(build(True), params), stepped(build(False), params))
+
+
+@pytest.mark.slow
+def test_telemetry_measures_the_same():
+    params = parameters(jnp.float32)
+    (theta, state), (expected, other) = (
+        stepped(optaxwd.record_decay(ours("adamw")(kernel)), params)
+        for kernel in (True, False)
+    )
+    assert_same_numbers(theta, expected)
+    measured, without = map(optaxwd.read_telemetry, (state, other))
+    assert measured == pytest.approx(without, rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.parametrize("rows", by_stage([1, 2, 3, 6, 16], first=3))
+@pytest.mark.parametrize("fallback", ["interpret", "xla"])
+def test_random_numbers_of_all_magnitudes(rows, fallback):
+    random = np.random.default_rng(rows)
+    exponents = random.integers(-120, 100, (2, rows, 1))
+    x = random.normal(size=(2, rows, 256)) * 2.0 ** exponents.astype(float)
+    x *= 2.0 ** -random.uniform(0, 40, x.shape)
+    x[1] = np.abs(x[1])
+    x[0, 0, :3] = 0.0, -0.0, np.nan if rows == 3 else 1.0
+    old = [jnp.asarray(y, jnp.float32) for y in x]
+
+    def add(loaded, grad):
+        m, v = loaded
+        return [0.5 * m + grad, 0.5 * v + jnp.abs(grad)], m * v
+
+    def without(grad, stored):
+        new, product = add([dequantize(s.leaf, s.note) for s in stored], grad)
+        return [optaxwd.numerics.quantize(y) for y in new], product
+
+    def within(grad, stored):
+        return run_in_kernels(lambda m: add(m, grad), stored, fallback=fallback)
+
+    stored = [Stored(*optaxwd.numerics.quantize(y), None) for y in old]
+    expected = jax.jit(without)(old[0], stored)
+    assert_identical(jax.jit(within)(old[0], stored), expected)
+
+
+def test_one_kernel_for_equal_leaves():
+    optimizer = ours("adamw")(True)
+    params = {name: jnp.ones((64, 128)) for name in "abcdef"} | {"g": jnp.ones(8192)}
+    jaxpr = str(
+        jax.make_jaxpr(optimizer.update)(params, optimizer.init(params), params)
+    )
+    # Of each of the two shapes one for GPUs and one interpreted.
+    assert jaxpr.count("pallas_call[") == 4
+
+
+@pytest.mark.slow
+def test_mapped_over_rates_and_scanned():
+    params = parameters(jnp.float32)
+
+    def run(weight_decay, kernel):
+        policy = optaxwd.Policy(state="int8", kernel=kernel)
+        tx = optaxwd.adamw(1e-2, weight_decay=weight_decay, precision=policy)
+
+        def step(carry, scale):
+            theta, state = carry
+            grads = jax.tree.map(lambda p: scale * jnp.cos(p), theta)
+            updates, state = tx.update(grads, state, theta)
+            return (optax.apply_updates(theta, updates), state), None
+
+        return jax.lax.scan(step, (params, tx.init(params)), jnp.arange(1.0, 4.0))[0]
+
+    rates = jnp.array([0.0, 0.1, 0.3])
+    mapped = [
+        jax.jit(jax.vmap(lambda rate, k=kernel: run(rate, k)))(rates)
+        for kernel in (True, False)
+    ]
+    assert_same_numbers(*mapped)
+
+
+def test_outside_of_compiled_steps_there_is_none(monkeypatch):
+    monkeypatch.setattr(_in_kernels, "compute", None)
+    params = parameters(jnp.float32)
+    optimizer = ours("adamw")(True)
+    optimizer.update(params, optimizer.init(params), params)
+
+
+def device(capability):
+    return types.SimpleNamespace(compute_capability=capability)
+
+
+@pytest.mark.parametrize(
+    ("devices", "kernel", "expected"),
+    [
+        ([device("9.0")], None, True),
+        ([device("10.0")], None, True),
+        ([device("9.0")], False, False),
+        ([device("9.0"), device("9.0")], None, False),
+        ([device("9.0"), device("9.0")], True, True),
+        ([device("7.5")], None, False),
+        ([device("gfx942")], None, False),
+        ([types.SimpleNamespace()], None, False),
+        ([types.SimpleNamespace()], True, True),
+    ],
+)
+def test_where_kernels_are_taken(monkeypatch, devices, kernel, expected):
+    monkeypatch.setattr(jax, "devices", lambda: devices)
+    chosen = []
+
+    @jax.jit
+    def look(x):
+        chosen.append(uses_kernels(kernel, [x]))
+        return x
+
+    look(jnp.ones(3))
+    assert chosen == [expected]
+    assert not uses_kernels(kernel, [jnp.ones(3)]) and not uses_kernels(kernel, [])
+
+
+def test_without_pallas_for_gpus_there_is_none(monkeypatch):
+    monkeypatch.setattr(jax, "devices", lambda: [device("9.0")])
+    monkeypatch.setattr(_in_kernels, "_PALLAS_FOR_GPUS", "jax.experimental.missing")
+    chosen = []
+    jax.jit(lambda x: chosen.append(uses_kernels(None, [x])) or x)(jnp.ones(3))
+    assert chosen == [False]
+
+
+def test_on_a_gpu_without_being_asked(monkeypatch):
+    monkeypatch.setattr(jax, "devices", lambda: [device("9.0")])
+    params = {"w": jnp.ones((64, 128))}
+    tx = optaxwd.adamw(1e-2, weight_decay=0.1, precision=optaxwd.Policy(state="int8"))
+    jaxpr = str(jax.make_jaxpr(tx.update)(params, tx.init(params), params))
+    assert jaxpr.count("pallas_call[") == 1  # other devices compute the same without
+    updates, _ = jax.jit(tx.update)(params, tx.init(params), params)
+    monkeypatch.undo()
+    expected, _ = jax.jit(tx.update)(params, tx.init(params), params)
+    assert_close(updates, expected)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda k: compress_state(optax.sgd(0.1), "int8", kernel=k),
+        lambda k: optaxwd.Policy(state="int8", kernel=k),
+    ],
+)
+def test_what_is_no_choice(build):
+    with pytest.raises(TypeError, match=r"kernel must be True or False, got 'yes'"):
+        build("yes")
