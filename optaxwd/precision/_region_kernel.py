@@ -62,12 +62,9 @@ def compute(region: Region, computation: Any, rows: Rows, *, fallback: str) -> C
     """
     plain = functools.partial(_computed, region, computation)
     kernel = functools.partial(_call, plain)
+    interpreted = functools.partial(kernel, interpret=True)
     return jax.lax.platform_dependent(
-        rows,
-        cuda=kernel,
-        default=plain
-        if fallback == "xla"
-        else functools.partial(kernel, interpret=True),
+        rows, cuda=kernel, default=plain if fallback == "xla" else interpreted
     )
 
 

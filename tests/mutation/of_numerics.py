@@ -60,7 +60,7 @@ MUTANTS = [
         },
     ),
     *mutants(
-        "numerics/_blocks.py",
+        "numerics/_codes.py",
         "numerics/test_blocks.py",
         {
             "codes rounded down": (
@@ -70,8 +70,8 @@ MUTANTS = [
                 "test_errors_are_within_half_a_step",
             ),
             "small second moments become zero": (
-                "jnp.where(is_floored, jnp.maximum(codes, 1), codes)",
-                "codes",
+                "codes = jnp.maximum(codes, jnp.minimum(magnitude, floor))",
+                "codes = jnp.maximum(codes, 0)",
                 "test_without_signs_nothing_positive_becomes_zero",
             ),
             "the smallest of a block for its largest": (
@@ -123,6 +123,74 @@ MUTANTS = [
                 "jnp.clip(target - param, -_LARGEST, _LARGEST), target",
                 "jnp.clip(target - param, -1e-3, 1e-3), target",
                 "test_by_hand",
+            ),
+        },
+    ),
+    *mutants(
+        "precision/_regions.py",
+        "precision/test_regions.py",
+        {
+            "a kernel that waits for itself": (
+                "and late.isdisjoint(variables_of(one.invars))",
+                "and True",
+                "test_what_waits_for_a_result_stays_outside",
+            ),
+            "arrays read for what only follows": (
+                "and all(v in made or v in near for v in arrays)",
+                "and True",
+                "test_a_direction_goes_along_and_decay_does_not",
+            ),
+            "two results where one would do": (
+                "if not (is_end and read.issuperset(arrays)):",
+                "if is_end or not read.issuperset(arrays):",
+                "test_of_two_results_that_follow_from_each_other_one_comes_out",
+            ),
+            "a mean taken for entrywise, in a function": (
+                "all(_is_local(one, shape) for one in inner.eqns)",
+                "any(_is_local(one, shape) for one in inner.eqns)",
+                "test_a_function_is_entrywise_if_all_in_it_is",
+            ),
+            "one kernel for all numbers that are multiplied with": (
+                "return str(atom.aval), repr(atom.val)",
+                "return str(atom.aval)",
+                "test_other_numbers_powers_and_shapes_have_other_signatures",
+            ),
+            "one kernel for leaves of all shapes": (
+                "return names.setdefault(atom, len(names)), str(atom.aval)",
+                "return names.setdefault(atom, len(names))",
+                "test_other_numbers_powers_and_shapes_have_other_signatures",
+            ),
+        },
+    ),
+    *mutants(
+        "precision/_region_kernel.py",
+        "precision/test_kernels.py",
+        {
+            "the first rows for all": (
+                "lambda i: (i, 0))",
+                "lambda i: (0, 0))",
+                "test_random_numbers_of_all_magnitudes",
+            ),
+            "no kernel on the device that is asked for": (
+                'default=plain if fallback == "xla" else interpreted',
+                "default=plain",
+                "test_kernels_are_traced_once_per_shape",
+            ),
+        },
+    ),
+    *mutants(
+        "precision/_in_kernels.py",
+        "precision/test_kernels.py",
+        {
+            "a kernel over two devices": (
+                "len(devices) == 1 and",
+                "len(devices) >= 1 and",
+                "test_where_kernels_are_taken",
+            ),
+            "a kernel compiled at every call": (
+                "not leaves or any(map(is_known, leaves))",
+                "not leaves",
+                "test_outside_of_compiled_steps_there_is_none",
             ),
         },
     ),

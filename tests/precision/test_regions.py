@@ -191,3 +191,20 @@ def test_one_region_per_leaf_and_equal_ones_have_one_signature():
     signatures = [signature_of(one, jaxpr) for one in regions]
     assert len(set(signatures)) == 2
     assert all(len(one.results) == 1 and len(one.arrays) == 1 for one in regions)
+
+
+def test_other_numbers_powers_and_shapes_have_other_signatures():
+    other = jax.ShapeDtypeStruct((512,), jnp.float32)
+    narrow = jax.ShapeDtypeStruct(SHAPE, jnp.bfloat16)
+
+    def step(*arrays):
+        a, b, c, d, e, f = arrays
+        return 0.9 * a, 0.9 * b, 0.8 * c, d**2, 0.9 * e, 0.9 * f, a[0, 0]
+
+    jaxpr, steps = traced(step, 6, ARRAY, ARRAY, ARRAY, ARRAY, other, narrow)
+    signatures = {
+        one.held[0]: signature_of(one, jaxpr)
+        for one in steps
+        if isinstance(one, Region)
+    }
+    assert signatures[0] == signatures[1] and len(set(signatures.values())) == 5
