@@ -10,6 +10,7 @@ times: the numbers are bytes that kernels read and write, without caches.
 """
 
 import argparse
+import contextlib
 import os
 import pathlib
 import re
@@ -21,11 +22,42 @@ import jax.numpy as jnp
 import optax
 from jax.experimental import topologies
 
-from benchmarks._cases import DEFAULT_FLAGS, Candidate
+import optaxwd
+from benchmarks._cases import DEFAULT_FLAGS, STATES, Candidate, Case
+from benchmarks._laws import LEARNING_RATE, WEIGHT_DECAY
 from benchmarks._programs import step_of
 from benchmarks._tensors import as_tree, names_of
 
+
+def _in_8_bits(**options: Any) -> Candidate:
+    """Return AdamW with 8-bit states, in kernels or not whatever the device is."""
+
+    def build() -> optax.GradientTransformation:
+        policy = optaxwd.Policy(key=0, **options)
+        return optaxwd.adamw(LEARNING_RATE, weight_decay=WEIGHT_DECAY, precision=policy)
+
+    where = "kernels" if options["kernel"] else "XLA"
+    how = ", at random" if "stochastic" in options["state"] else ""
+    return Candidate(f"optaxwd by {where}{how}", build)
+
+
+_IN_8_BITS = tuple(
+    _in_8_bits(state=state, kernel=kernel)
+    for state in ("int8", "int8_stochastic")
+    for kernel in (False, True)
+)
+# In place of what is chosen by the device, of which there is none.
+_CASES = (
+    *(case for case in DEFAULT_FLAGS.values() if case is not STATES),
+    STATES._replace(
+        candidates=tuple(one for one in STATES.candidates if "8-bit" not in one.name)
+    ),
+    Case("8-bit states", "", _IN_8_BITS),
+    Case("bfloat16 parameters, 8-bit states", "", _IN_8_BITS[:2], dtype="bfloat16"),
+)
 _LAYOUTS = {"1 leaf": (1, 2**26), "16 leaves": (16, 2**22), "400 leaves": (400, 2500)}
+# The least that is compressed.
+_LAYOUTS_IN_8_BITS = {**_LAYOUTS, "400 leaves": (400, 4096)}
 _FREE = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast"}
 
 
@@ -59,13 +91,24 @@ def main() -> None:
     device = jax.sharding.SingleDeviceSharding(topology.devices[0])
     print("| case | candidate | leaves | bytes/parameter | kernels | copies |")
     print("|---|---|---|---|---|---|")
-    for case in DEFAULT_FLAGS.values():
+    for case in _CASES:
+        layouts = _LAYOUTS_IN_8_BITS if "8-bit" in case.name else _LAYOUTS
         for one in case.candidates:
             if one.origin == "torch":
                 continue
-            for layout, shape in _LAYOUTS.items():
-                row = _row(one, shape, case.dtype, device)
+            for layout, shape in layouts.items():
+                with _on(topology.devices[0].device_kind):
+                    row = _row(one, shape, case.dtype, device)
                 print(f"| {case.name} | {one.name} | {layout} | {row} |", flush=True)
+
+
+def _on(kind: str) -> Any:
+    """Return a context in which JAX lowers kernels for a GPU that is not there."""
+    if not hasattr(jax.sharding, "AbstractDevice"):
+        return contextlib.nullcontext()
+    device = jax.sharding.AbstractDevice(kind, num_cores=None, platform="gpu")
+    mesh = jax.sharding.AbstractMesh((), (), abstract_device=device)
+    return jax.sharding.use_abstract_mesh(mesh)
 
 
 def _row(one: Candidate, shape: tuple[int, int], dtype: str, device: Any) -> str:
