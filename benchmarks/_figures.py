@@ -203,7 +203,7 @@ def _name_lines(axes: Any, names: dict[str, str]) -> None:
     """Write the names of lines beside them, those in ``names`` under another name."""
     axes.autoscale_view()
     lines = axes.get_lines()
-    labels = [line.get_label() for line in lines]
+    labels = [str(line.get_label()) for line in lines]
     name_lines(axes, lines, [names.get(name, name) for name in labels], _HEIGHT)
 
 
