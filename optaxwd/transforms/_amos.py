@@ -204,7 +204,7 @@ def amos_stage(
             v = jax.tree.map(_initial, params, axes)
         b = jax.tree.map(jnp.zeros_like, v)
         count = jnp.zeros([], jnp.int32)
-        now = current(learning_rate, count, "learning_rate", owner)
+        now = current(value_at(learning_rate, count, "learning_rate", owner), count)
         return ScaleByAmosState(count, v, b, now)
 
     def update(
@@ -238,7 +238,7 @@ def amos_stage(
             state.amos_b,
             is_leaf=lambda x: x is None,
         )
-        rate = current(learning_rate, state.amos_count, "learning_rate", owner)
+        rate = current(xi, state.amos_count)
         return steps, ScaleByAmosState(count, v, b, rate)
 
     transform = optax.GradientTransformationExtraArgs(init, update)

@@ -158,7 +158,7 @@ def hyperball_stage(
 
             radius = jax.tree.map(radius_of, params, decays, layers_by_leaf(params))
         count = jnp.zeros([], jnp.int32)
-        now = current(learning_rate, count, "learning_rate", owner)
+        now = current(value_at(learning_rate, count, "learning_rate", owner), count)
         return StepOnHyperballState(count, radius, now)
 
     def update(
@@ -185,7 +185,7 @@ def hyperball_stage(
         steps = jax.tree.map(
             leaf, updates, theta, state.radius, is_leaf=lambda x: x is None
         )
-        now = current(learning_rate, count, "learning_rate", owner)
+        now = current(eta, count)
         count = optax.safe_increment(count)
         return steps, StepOnHyperballState(count, state.radius, now)
 

@@ -26,7 +26,7 @@ from optaxwd.transforms._channels import Views, entries, views_of
 from optaxwd.transforms._dtypes import promote
 from optaxwd.transforms._engine import add_decay
 from optaxwd.transforms._norms import dot, nonzero, norm, square_norm
-from optaxwd.transforms._rates import current, rates_at
+from optaxwd.transforms._rates import current, rates_at, value_at
 
 _NAME = "project_updates"
 
@@ -214,7 +214,7 @@ def project_stage(
         if jax.tree.leaves(params):
             views_by_leaf(params, resolve_decays(mask, params, owner=owner))
         count = jnp.zeros([], jnp.int32)
-        now = current(weight_decay, count, "weight_decay", owner)
+        now = current(value_at(weight_decay, count, "weight_decay", owner), count)
         return ProjectUpdatesState(count, inner.init(params), now)
 
     def update(
@@ -227,8 +227,8 @@ def project_stage(
         directions, inner_state = inner.update(
             updates, state.inner_state, params, **extra_args
         )
-        now = current(weight_decay, state.decay_count, "weight_decay", owner)
-        rate_of = rates_at(weight_decay, factor, state.decay_count, owner)
+        lam = value_at(weight_decay, state.decay_count, "weight_decay", owner)
+        rate_of = rates_at(lam, factor, state.decay_count, owner)
         decaying = not leaves_out(extra_args, DECAY)
         decays = resolve_decays(mask, theta, owner=owner, check=False)
 
@@ -263,6 +263,7 @@ def project_stage(
             views_by_leaf(theta, decays, check=False),
             is_leaf=lambda x: x is None,
         )
+        now = current(lam, state.decay_count)
         count = optax.safe_increment(state.decay_count)
         return directions, ProjectUpdatesState(count, inner_state, now)
 

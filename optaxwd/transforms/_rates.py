@@ -24,11 +24,9 @@ def value_at(
     return value
 
 
-def current(
-    scalar_or_schedule: ScalarOrSchedule, count: Any, name: str, owner: str
-) -> jax.Array:
+def current(value: Any, count: Any) -> jax.Array:
     """Return the value at ``count`` in float32, as states keep it to be read."""
-    value = jnp.asarray(value_at(scalar_or_schedule, count, name, owner), jnp.float32)
+    value = jnp.asarray(value, jnp.float32)
     # XLA would copy a constant, or a count that is needed after it was advanced; it
     # does not know that the next count is never negative.
     following = jnp.asarray(optax.safe_increment(count))

@@ -23,7 +23,7 @@ from optaxwd.transforms._after_step import after_step, step_to
 from optaxwd.transforms._anchoring import Anchors
 from optaxwd.transforms._channels import layers_of
 from optaxwd.transforms._norms import dot, nonzero, norm
-from optaxwd.transforms._rates import current, rates_at
+from optaxwd.transforms._rates import current, rates_at, value_at
 
 _NAME = "with_selective_projection_decay"
 
@@ -180,7 +180,7 @@ def selective_stage(
             kept = anchors.init(params, resolve_decays(mask, params, owner=owner))
             layers_by_leaf(params)
         count = jnp.zeros([], jnp.int32)
-        now = current(weight_decay, count, "weight_decay", owner)
+        now = current(value_at(weight_decay, count, "weight_decay", owner), count)
         return SelectiveProjectionDecayState(count, inner.init(params), kept, now)
 
     def update(
@@ -196,13 +196,13 @@ def selective_stage(
             updates, state.inner_state, theta, **extra_args
         )
         count = state.decay_count
-        now = current(weight_decay, count, "weight_decay", owner)
+        lam = value_at(weight_decay, count, "weight_decay", owner)
         after = SelectiveProjectionDecayState(
-            optax.safe_increment(count), inner_state, state.anchor, now
+            optax.safe_increment(count), inner_state, state.anchor, current(lam, count)
         )
         if leaves_out(extra_args, DECAY):
             return steps, after
-        rate_of = rates_at(weight_decay, 1.0, count, owner)
+        rate_of = rates_at(lam, 1.0, count, owner)
         decays = resolve_decays(mask, theta, owner=owner, check=False)
 
         def leaf(

@@ -21,7 +21,7 @@ from optaxwd.rules import check_mask, resolve_decays
 from optaxwd.transforms._dtypes import keep_dtypes, promote
 from optaxwd.transforms._engine import add_decay_to_tree
 from optaxwd.transforms._moments import bias_correction
-from optaxwd.transforms._rates import current, rates_at
+from optaxwd.transforms._rates import current, rates_at, value_at
 from optaxwd.transforms._second_moments import (
     corrects_bias,
     find_second_moments,
@@ -201,7 +201,7 @@ def stable_decay_stage(
             _check_outermost(moments, state, owner)
             probe_state = inner.init(jnp.zeros_like(mean_second_moment(moments)))
         count = jnp.zeros([], jnp.int32)
-        now = current(weight_decay, count, "weight_decay", owner)
+        now = current(value_at(weight_decay, count, "weight_decay", owner), count)
         return StableWeightDecayState(count, state, probe_state, now)
 
     def update(
@@ -221,12 +221,13 @@ def stable_decay_stage(
             mean = mean / probe_state.nu
         elif b2 is not None and corrects_bias(moments):
             mean = mean / bias_correction(b2, moments.count)
-        now = current(weight_decay, state.decay_count, "weight_decay", owner)
+        lam = value_at(weight_decay, state.decay_count, "weight_decay", owner)
+        now = current(lam, state.decay_count)
         count = optax.safe_increment(state.decay_count)
         after = StableWeightDecayState(count, inner_state, probe_state, now)
         if leaves_out(extra_args, DECAY):
             return directions, after
-        rate_of = rates_at(weight_decay, factor, state.decay_count, owner)
+        rate_of = rates_at(lam, factor, state.decay_count, owner)
         decays = resolve_decays(mask, theta, owner=owner, check=False)
         decayed = add_decay_to_tree(
             directions,
