@@ -157,7 +157,7 @@ def scale_by_amos(
       Tian and Parikh, `Amos: An Adam-style Optimizer with Adaptive Weight Decay towards
       Model-Oriented Scale <https://arxiv.org/abs/2210.11693>`_, 2022.
     """
-    return amos_stage(
+    stage = amos_stage(
         learning_rate,
         expected_scale,
         b2=b2,
@@ -169,6 +169,7 @@ def scale_by_amos(
         reduced_axes=reduced_axes,
         owner=_NAME,
     )
+    return init_beside_params(stage)
 
 
 def amos_stage(
@@ -241,8 +242,7 @@ def amos_stage(
         rate = current(xi, state.amos_count)
         return steps, ScaleByAmosState(count, v, b, rate)
 
-    transform = optax.GradientTransformationExtraArgs(init, update)
-    return init_beside_params(transform)
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 class _Now(NamedTuple):

@@ -169,7 +169,7 @@ def project_updates(
       Heo et al., `AdamP: Slowing Down the Slowdown for Momentum Optimizers on
       Scale-invariant Weights <https://arxiv.org/abs/2006.08217>`_, 2021.
     """
-    return project_stage(
+    stage = project_stage(
         preconditioner,
         weight_decay,
         mask=one_mask(mask, weight_decay_mask, _NAME),
@@ -182,6 +182,7 @@ def project_updates(
         factor=factor,
         owner=_NAME,
     )
+    return tree.init_beside_params(stage)
 
 
 def project_stage(
@@ -267,8 +268,7 @@ def project_stage(
         count = optax.safe_increment(state.decay_count)
         return directions, ProjectUpdatesState(count, inner_state, now)
 
-    transform = optax.GradientTransformationExtraArgs(init, update)
-    return tree.init_beside_params(transform)
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def _project(

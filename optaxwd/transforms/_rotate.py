@@ -178,7 +178,7 @@ def rotate_neurons(
 
         return turning_of
 
-    return rotation_stage(
+    stage = rotation_stage(
         turning_at,
         learning_rate,
         mask=one_mask(mask, weight_decay_mask, _NAME),
@@ -189,6 +189,7 @@ def rotate_neurons(
         eps=eps,
         owner=_NAME,
     )
+    return parameters_only(stage)
 
 
 def rotation_stage(
@@ -270,7 +271,7 @@ def rotation_stage(
         )
         return steps, RotateNeuronsState(count, state.initial_norm, squares, rate)
 
-    return parameters_only(optax.GradientTransformationExtraArgs(init, update))
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def unless_turned(

@@ -147,7 +147,7 @@ def with_selective_projection_decay(
       Tian, Huang and Kira, `Rethinking Weight Decay for Robust Fine-Tuning of
       Foundation Models <https://arxiv.org/abs/2411.01713>`_, 2024.
     """
-    return selective_stage(
+    stage = selective_stage(
         optimizer,
         weight_decay,
         mask=one_mask(mask, weight_decay_mask, _NAME),
@@ -155,6 +155,7 @@ def with_selective_projection_decay(
         stacked=stacked,
         owner=_NAME,
     )
+    return tree.init_beside_params(stage)
 
 
 def selective_stage(
@@ -228,8 +229,7 @@ def selective_stage(
         )
         return steps, after
 
-    transform = optax.GradientTransformationExtraArgs(init, update)
-    return tree.init_beside_params(transform)
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def _project(

@@ -157,7 +157,7 @@ def with_stable_weight_decay(
       A Gradient-Norm Perspective <https://arxiv.org/abs/2011.11152>`_, 2023, first
       called Stable Weight Decay Regularization.
     """
-    return stable_decay_stage(
+    stage = stable_decay_stage(
         preconditioner,
         weight_decay,
         mask=one_mask(mask, weight_decay_mask, _NAME),
@@ -167,6 +167,7 @@ def with_stable_weight_decay(
         factor=factor,
         owner=_NAME,
     )
+    return init_beside_params(stage)
 
 
 def stable_decay_stage(
@@ -247,8 +248,7 @@ def stable_decay_stage(
         )
         return decayed, after
 
-    transform = optax.GradientTransformationExtraArgs(init, update)
-    return init_beside_params(transform)
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def _with_unit_gradient(
