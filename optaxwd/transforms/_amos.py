@@ -23,7 +23,7 @@ from optaxwd.transforms._axes import LeafAxes, check_axes, existing_axes
 from optaxwd.transforms._dtypes import cast_like, promote
 from optaxwd.transforms._moments import bias_correction, running_mean
 from optaxwd.transforms._norms import square_norm
-from optaxwd.transforms._rates import current, rates_at, value_at
+from optaxwd.transforms._rates import current, rates_at, start, value_at
 from optaxwd.transforms._scales import ExpectedScale, check_scales, scales_of
 from optaxwd.tree import init_beside_params, map_to_trees
 
@@ -204,8 +204,7 @@ def amos_stage(
             axes = existing_axes(reduced_axes, params, "reduced_axes", owner)
             v = jax.tree.map(_initial, params, axes)
         b = jax.tree.map(jnp.zeros_like, v)
-        count = jnp.zeros([], jnp.int32)
-        now = current(value_at(learning_rate, count, "learning_rate", owner), count)
+        count, now = start(learning_rate, "learning_rate", owner)
         return ScaleByAmosState(count, v, b, now)
 
     def update(

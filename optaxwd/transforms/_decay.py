@@ -3,7 +3,6 @@
 from typing import Any, Literal, NamedTuple, get_args
 
 import jax
-import jax.numpy as jnp
 import optax
 
 from optaxwd._checks import (
@@ -19,7 +18,7 @@ from optaxwd.rules import check_mask, resolve_decays
 from optaxwd.transforms._anchoring import Anchors
 from optaxwd.transforms._engine import add_decay_to_tree
 from optaxwd.transforms._penalties import Penalty, get_penalty
-from optaxwd.transforms._rates import current, rates_at, value_at
+from optaxwd.transforms._rates import current, rates_at, start, value_at
 
 _NAME = "add_decayed_weights"
 
@@ -208,8 +207,7 @@ def decay_stage(
     anchors = Anchors.build(anchor, mask, owner)
 
     def init(params: optax.Params) -> AddDecayedWeightsState:
-        count = jnp.zeros([], jnp.int32)
-        now = current(value_at(weight_decay, count, "weight_decay", owner), count)
+        count, now = start(weight_decay, "weight_decay", owner)
         if not jax.tree.leaves(params):
             return AddDecayedWeightsState(count, anchors.without_leaves(params), now)
         decays = resolve_decays(mask, params, owner=owner)

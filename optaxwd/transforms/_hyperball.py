@@ -15,7 +15,7 @@ from optaxwd.rules import LeafDecay, check_mask, matrices_only, resolve_decays
 from optaxwd.transforms._channels import layers_of
 from optaxwd.transforms._dtypes import promote
 from optaxwd.transforms._norms import nonzero, norm
-from optaxwd.transforms._rates import current, value_at
+from optaxwd.transforms._rates import current, start, value_at
 
 _NAME = "step_on_hyperball"
 
@@ -157,8 +157,7 @@ def hyperball_stage(
                 return jnp.squeeze(norm(widen(param), axes), axes)
 
             radius = jax.tree.map(radius_of, params, decays, layers_by_leaf(params))
-        count = jnp.zeros([], jnp.int32)
-        now = current(value_at(learning_rate, count, "learning_rate", owner), count)
+        count, now = start(learning_rate, "learning_rate", owner)
         return StepOnHyperballState(count, radius, now)
 
     def update(

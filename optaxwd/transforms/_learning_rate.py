@@ -9,7 +9,7 @@ import optax
 from optaxwd._checks import check_scalar_or_schedule
 from optaxwd._typing import ScalarOrSchedule
 from optaxwd.transforms._hide import parameters_only
-from optaxwd.transforms._rates import current, value_at
+from optaxwd.transforms._rates import current, start, value_at
 
 _NAME = "scale_by_learning_rate"
 
@@ -79,8 +79,7 @@ def scale_by_learning_rate(
 
     def init(params: optax.Params) -> ScaleByLearningRateState:
         del params
-        count = jnp.zeros([], jnp.int32)
-        now = current(value_at(learning_rate, count, "learning_rate", _NAME), count)
+        count, now = start(learning_rate, "learning_rate", _NAME)
         return ScaleByLearningRateState(count, now)
 
     def update(

@@ -26,7 +26,7 @@ from optaxwd.transforms._channels import Views, entries, views_of
 from optaxwd.transforms._dtypes import promote
 from optaxwd.transforms._engine import add_decay
 from optaxwd.transforms._norms import dot, nonzero, norm, square_norm
-from optaxwd.transforms._rates import current, rates_at, value_at
+from optaxwd.transforms._rates import current, rates_at, start, value_at
 
 _NAME = "project_updates"
 
@@ -214,8 +214,7 @@ def project_stage(
     def init(params: optax.Params) -> ProjectUpdatesState:
         if jax.tree.leaves(params):
             views_by_leaf(params, resolve_decays(mask, params, owner=owner))
-        count = jnp.zeros([], jnp.int32)
-        now = current(value_at(weight_decay, count, "weight_decay", owner), count)
+        count, now = start(weight_decay, "weight_decay", owner)
         return ProjectUpdatesState(count, inner.init(params), now)
 
     def update(

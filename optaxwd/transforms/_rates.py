@@ -33,6 +33,14 @@ def current(value: Any, count: Any) -> jax.Array:
     return jnp.where(following < 0, jnp.float32(0), value)
 
 
+def start(
+    scalar_or_schedule: ScalarOrSchedule, name: str, owner: str
+) -> tuple[jax.Array, jax.Array]:
+    """Return a count of 0 and the value there, as a state has them at first."""
+    count = jnp.zeros([], jnp.int32)
+    return count, current(value_at(scalar_or_schedule, count, name, owner), count)
+
+
 def rates_at(
     weight_decay: ScalarOrSchedule, factor: ScalarOrSchedule, count: Any, owner: str
 ) -> Callable[[LeafDecay], Scalar]:

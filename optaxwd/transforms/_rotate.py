@@ -27,7 +27,7 @@ from optaxwd.transforms._learning_rate import scaled
 from optaxwd.transforms._moments import bias_correction, running_mean
 from optaxwd.transforms._neurons import direction, neurons_of, tangent
 from optaxwd.transforms._norms import nonzero, norm, root, square_norm
-from optaxwd.transforms._rates import current, value_at
+from optaxwd.transforms._rates import current, start, value_at
 from optaxwd.tree import map_to_trees
 
 _NAME = "rotate_neurons"
@@ -225,8 +225,7 @@ def rotation_stage(
                 axes_by_leaf(params, decays),
             )
         squares = jax.tree.map(jnp.zeros_like, norms)
-        count = jnp.zeros([], jnp.int32)
-        rate = current(value_at(learning_rate, count, "learning_rate", owner), count)
+        count, rate = start(learning_rate, "learning_rate", owner)
         return RotateNeuronsState(count, norms, squares, rate)
 
     def update(

@@ -23,7 +23,7 @@ from optaxwd.transforms._after_step import after_step, step_to
 from optaxwd.transforms._anchoring import Anchors
 from optaxwd.transforms._channels import layers_of
 from optaxwd.transforms._norms import dot, nonzero, norm
-from optaxwd.transforms._rates import current, rates_at, value_at
+from optaxwd.transforms._rates import current, rates_at, start, value_at
 
 _NAME = "with_selective_projection_decay"
 
@@ -180,8 +180,7 @@ def selective_stage(
         if jax.tree.leaves(params):
             kept = anchors.init(params, resolve_decays(mask, params, owner=owner))
             layers_by_leaf(params)
-        count = jnp.zeros([], jnp.int32)
-        now = current(value_at(weight_decay, count, "weight_decay", owner), count)
+        count, now = start(weight_decay, "weight_decay", owner)
         return SelectiveProjectionDecayState(count, inner.init(params), kept, now)
 
     def update(

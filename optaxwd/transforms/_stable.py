@@ -21,7 +21,7 @@ from optaxwd.rules import check_mask, resolve_decays
 from optaxwd.transforms._dtypes import keep_dtypes, promote
 from optaxwd.transforms._engine import add_decay_to_tree
 from optaxwd.transforms._moments import bias_correction
-from optaxwd.transforms._rates import current, rates_at, value_at
+from optaxwd.transforms._rates import current, rates_at, start, value_at
 from optaxwd.transforms._second_moments import (
     corrects_bias,
     find_second_moments,
@@ -201,8 +201,7 @@ def stable_decay_stage(
         if b2 is None and corrects_bias(moments):
             _check_outermost(moments, state, owner)
             probe_state = inner.init(jnp.zeros_like(mean_second_moment(moments)))
-        count = jnp.zeros([], jnp.int32)
-        now = current(value_at(weight_decay, count, "weight_decay", owner), count)
+        count, now = start(weight_decay, "weight_decay", owner)
         return StableWeightDecayState(count, state, probe_state, now)
 
     def update(
