@@ -11,7 +11,7 @@ from benchmarks._cases import ADAMW, CASES, CLIP, ONE_PASS, ONE_PASS_CLIP, TIE
 from benchmarks._report import leaf_costs
 from benchmarks._results import Cost, Results
 from benchmarks._steps import LIMIT
-from optaxwd.plots._style import spread
+from optaxwd.plots._style import BLUE, GREEN, PINK, VERMILLION, name_lines
 
 
 class Look(NamedTuple):
@@ -23,14 +23,14 @@ class Look(NamedTuple):
 
 
 _LOOKS = {
-    "optaxwd": Look("#0072B2", "o", "-"),
-    "optax": Look("#D55E00", "s", "--"),
-    "torch fused": Look("#009E73", "^", "-."),
-    "torch foreach": Look("#CC79A7", "v", ":"),
+    "optaxwd": Look(BLUE, "o", "-"),
+    "optax": Look(VERMILLION, "s", "--"),
+    "torch fused": Look(GREEN, "^", "-."),
+    "torch foreach": Look(PINK, "v", ":"),
     LIMIT: Look("0.35", "", (0, (1, 1))),  # type: ignore[arg-type]
 }
 _TICKS = [digit * 10.0**power for power in (-2, -1, 0, 1, 2) for digit in (1, 2, 5)]
-_LINE_HEIGHT = 0.065  # Of a name, as a share of the axes.
+_HEIGHT = 3.0  # Of a panel, in inches, somewhat less than its axes come to have.
 _FLOORED = (ADAMW, CLIP, ONE_PASS, ONE_PASS_CLIP)
 _TITLES = {
     ONE_PASS.name: "adamw, compiled with the flag",
@@ -189,45 +189,22 @@ def _draw_lines(axes: Any, x: Sequence[int], lines: dict[str, list[float]]) -> N
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter(NullFormatter())
-    for name, y in lines.items():
+    for name, found in lines.items():
+        # A difference of two times may be lost in the noise.
+        y = np.where(np.asarray(found) > 0, found, np.nan)
         if np.isfinite(y).any():
             color, marker, line = _look(name)
-            axes.plot(
-                x, np.asarray(y), color=color, marker=marker, linestyle=line, label=name
-            )
+            axes.plot(x, y, color=color, marker=marker, linestyle=line, label=name)
     axes.grid(alpha=0.3)
     axes.margins(x=0.08)
 
 
 def _name_lines(axes: Any, names: dict[str, str]) -> None:
-    """Write the names of lines beside their right ends, as far apart as text needs."""
-    low, high = np.log(axes.get_ylim())
-    lines, ends = [], []
-    for line in axes.get_lines():
-        # Not where nothing was measured, or the difference of two times was lost.
-        points = [(x, y) for x, y in zip(*line.get_data(), strict=True) if y > 0]
-        if points:
-            lines.append(line)
-            ends.append(points[-1])
-    heights = [(np.log(y) - low) / (high - low) for _, y in ends]
-    at = spread(heights, _LINE_HEIGHT)
-    for line, end, height in zip(lines, ends, at, strict=True):
-        axes.annotate(
-            names.get(line.get_label(), line.get_label()),
-            end,
-            xytext=(1.04, height),
-            textcoords="axes fraction",
-            color=line.get_color(),
-            va="center",
-            annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": line.get_color(),
-                "lw": 0.6,
-                "relpos": (0, 0.5),
-                "shrinkA": 1,
-            },
-        )
+    """Write the names of lines beside them, those in ``names`` under another name."""
+    axes.autoscale_view()
+    lines = axes.get_lines()
+    labels = [str(line.get_label()) for line in lines]
+    name_lines(axes, lines, [names.get(name, name) for name in labels], _HEIGHT)
 
 
 def _label(grid: Any, x: str, y: str) -> None:

@@ -26,9 +26,13 @@ DTYPES = tuple(TOLERANCE_PER_STEP)
 
 
 def by_stage(values, *, first):
-    """Return parameters of which all but ``first`` come in the second stage."""
+    """Return parameters of which all but ``first``, a value or a set of some, are slow.
+
+    What is slow comes in the second stage.
+    """
+    early = first if isinstance(first, set) else [first]
     slow = pytest.mark.slow
-    return [pytest.param(x, marks=[] if x == first else [slow]) for x in values]
+    return [pytest.param(x, marks=[] if x in early else [slow]) for x in values]
 
 
 # float64 shows whether a law is right; how the others round it, in the second stage.

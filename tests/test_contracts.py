@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import assert_close, assert_identical, cast, describe, run
+from helpers import assert_close, assert_identical, by_stage, cast, describe, run
 
 import optaxwd
 
@@ -255,12 +255,7 @@ COMPOSED = {
     "with_master_weights",
     "with_precision",
 }
-
-
-def by_stage(names):
-    """Return parameters of which compositions come in the second stage."""
-    slow = pytest.mark.slow
-    return [pytest.param(n, marks=[slow] if n in COMPOSED else []) for n in names]
+SINGLE = set(NAMES) - COMPOSED
 
 
 def make(name, value=0.3, **options):
@@ -298,7 +293,7 @@ def test_every_public_factory_has_a_contract():
     assert functions - NOT_TRANSFORMATIONS == set(CONTRACTS)
 
 
-@pytest.mark.parametrize("name", by_stage(NAMES))
+@pytest.mark.parametrize("name", by_stage(NAMES, first=SINGLE))
 def test_argument_names_are_optax_s(name):
     tx = make(name)
     assert isinstance(tx, optax.GradientTransformationExtraArgs)
@@ -308,7 +303,7 @@ def test_argument_names_are_optax_s(name):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("name", by_stage(NAMES))
+@pytest.mark.parametrize("name", by_stage(NAMES, first=SINGLE))
 def test_jit_is_eager_and_the_state_is_a_fixed_point(name, dtype):
     tx, params = make(name), parameters(dtype)
     grads, state = gradients_like(params), tx.init(params)
@@ -322,7 +317,7 @@ def test_jit_is_eager_and_the_state_is_a_fixed_point(name, dtype):
     assert describe(eager) == describe(grads)
 
 
-@pytest.mark.parametrize("name", by_stage(NAMES))
+@pytest.mark.parametrize("name", by_stage(NAMES, first=SINGLE))
 def test_one_trace_for_many_steps(name):
     tx, params = make(name), parameters()
     chex.clear_trace_counter()
@@ -333,14 +328,14 @@ def test_one_trace_for_many_steps(name):
         params = jax.jit(optax.apply_updates)(params, updates)
 
 
-@pytest.mark.parametrize("name", by_stage(NAMES))
+@pytest.mark.parametrize("name", by_stage(NAMES, first=SINGLE))
 def test_shapes_are_enough_for_init(name):
     shapes = jax.eval_shape(parameters)
     state = jax.eval_shape(make(name).init, shapes)
     assert describe(state) == describe(make(name).init(parameters()))
 
 
-@pytest.mark.parametrize("name", by_stage(NAMES))
+@pytest.mark.parametrize("name", by_stage(NAMES, first=SINGLE))
 def test_unknown_extra_arguments_are_ignored(name):
     tx, params = make(name), parameters()
     grads, state = gradients_like(params), tx.init(params)
@@ -351,7 +346,8 @@ def test_unknown_extra_arguments_are_ignored(name):
 
 
 @pytest.mark.parametrize(
-    "name", by_stage(n for n in NAMES if CONTRACTS[n].needs_params)
+    "name",
+    by_stage((n for n in NAMES if CONTRACTS[n].needs_params), first=SINGLE),
 )
 def test_missing_parameters_name_the_transform(name):
     tx, params = make(name), parameters()
@@ -369,7 +365,7 @@ def test_parameters_are_not_needed(name):
     assert_identical(tx.update(grads, state), tx.update(grads, state, params))
 
 
-@pytest.mark.parametrize("name", by_stage(NAMES))
+@pytest.mark.parametrize("name", by_stage(NAMES, first=SINGLE))
 def test_scan_and_vmap_over_the_hyperparameter(name):
     params = parameters()
     gradients = gradients_like(params, steps=3)
@@ -384,7 +380,7 @@ def test_scan_and_vmap_over_the_hyperparameter(name):
         assert_close(one, jax.device_get(final(float(values[i]))), steps=3)
 
 
-@pytest.mark.parametrize("name", by_stage(NAMES))
+@pytest.mark.parametrize("name", by_stage(NAMES, first=SINGLE))
 def test_another_value_does_not_recompile(name):
     chex.clear_trace_counter()
     values = [0.1, 0.2, 0.0]
@@ -400,7 +396,7 @@ def test_another_value_does_not_recompile(name):
         _, state = step(value, gradients_like(params), state, params)
 
 
-@pytest.mark.parametrize("name", by_stage(NAMES))
+@pytest.mark.parametrize("name", by_stage(NAMES, first=SINGLE))
 def test_chain_partition_and_masked(name):
     tx, params = make(name), {"a": jnp.ones((3, 2)), "b": jnp.full(2, 2.0)}
     grads = gradients_like(params)
@@ -423,7 +419,7 @@ def test_chain_partition_and_masked(name):
     assert_close(updates["a"], jax.device_get(alone["a"]))
 
 
-@pytest.mark.parametrize("name", by_stage(NAMES))
+@pytest.mark.parametrize("name", by_stage(NAMES, first=SINGLE))
 def test_inject_hyperparams(name):
     contract, params = CONTRACTS[name], parameters()
     build = optax.inject_hyperparams(contract.build, static_args=contract.static)
@@ -439,7 +435,7 @@ def test_inject_hyperparams(name):
     assert jax.tree.structure(again) == jax.tree.structure(updates)
 
 
-@pytest.mark.parametrize("name", by_stage(NAMES))
+@pytest.mark.parametrize("name", by_stage(NAMES, first=SINGLE))
 def test_multi_steps_updates_once_per_real_step(name):
     params = parameters()
     tx = make(name)
@@ -453,7 +449,7 @@ def test_multi_steps_updates_once_per_real_step(name):
     assert_close(second, jax.device_get(expected))
 
 
-@pytest.mark.parametrize("name", by_stage(NAMES))
+@pytest.mark.parametrize("name", by_stage(NAMES, first=SINGLE))
 def test_apply_if_finite_skips_a_bad_step(name):
     params = parameters()
     tx = optax.apply_if_finite(make(name), max_consecutive_errors=3)
@@ -467,7 +463,7 @@ def test_apply_if_finite_skips_a_bad_step(name):
     assert_close(updates, jax.device_get(expected))
 
 
-@pytest.mark.parametrize("name", by_stage(NAMES))
+@pytest.mark.parametrize("name", by_stage(NAMES, first=SINGLE))
 def test_map_params_finds_the_parameter_shaped_parts(name):
     params = parameters()
     tx = make(name)
@@ -476,7 +472,7 @@ def test_map_params_finds_the_parameter_shaped_parts(name):
     assert_identical(same, state)
 
 
-@pytest.mark.parametrize("name", by_stage(NAMES))
+@pytest.mark.parametrize("name", by_stage(NAMES, first=SINGLE))
 def test_empty_arrays(name):
     params = {"none of it": jnp.zeros((0, 3)), "w": jnp.ones(2)}
     tx = make(name)

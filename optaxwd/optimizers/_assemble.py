@@ -303,7 +303,10 @@ def _checked(
 def guard(
     optimizer: optax.GradientTransformation, mask: Any, owner: str
 ) -> optax.GradientTransformationExtraArgs:
-    """Show ``optimizer`` nothing but parameters, each with its gradient, or raise."""
+    """Show ``optimizer`` nothing but parameters, each with its gradient, or raise.
+
+    So the stages inside need no guard; the public transforms made of them have one.
+    """
     inner = parameters_only(optimizer, completes=True)
     rules = mask if isinstance(mask, DecayRules) else None
 

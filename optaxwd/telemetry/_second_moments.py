@@ -12,7 +12,8 @@ from optaxwd.numerics import widen
 from optaxwd.telemetry._sums import reduces_together
 
 # Names of states, of Optax and of this library, whose `nu` is a mean of squares. Adam's
-# serves AdaMax and Yogi too, whose `nu` is none: the derivative tells.
+# serves AdaMax and Yogi too, whose `nu` is none: the derivative tells. The table
+# of stable decay differs: it has what the update divides by, as AMSGrad's `nu_max`.
 _KEEPS_MOMENTS = {
     "ScaleByAdamState",
     "ScaleByAmsgradState",

@@ -23,7 +23,7 @@ from optaxwd.transforms._axes import LeafAxes, check_axes, existing_axes
 from optaxwd.transforms._dtypes import cast_like, promote
 from optaxwd.transforms._moments import bias_correction, running_mean
 from optaxwd.transforms._norms import square_norm
-from optaxwd.transforms._rates import current, rates_at, value_at
+from optaxwd.transforms._rates import current, rates_at, start, value_at
 from optaxwd.transforms._scales import ExpectedScale, check_scales, scales_of
 from optaxwd.tree import init_beside_params, map_to_trees
 
@@ -157,7 +157,7 @@ def scale_by_amos(
       Tian and Parikh, `Amos: An Adam-style Optimizer with Adaptive Weight Decay towards
       Model-Oriented Scale <https://arxiv.org/abs/2210.11693>`_, 2022.
     """
-    return amos_stage(
+    stage = amos_stage(
         learning_rate,
         expected_scale,
         b2=b2,
@@ -169,6 +169,7 @@ def scale_by_amos(
         reduced_axes=reduced_axes,
         owner=_NAME,
     )
+    return init_beside_params(stage)
 
 
 def amos_stage(
@@ -203,8 +204,7 @@ def amos_stage(
             axes = existing_axes(reduced_axes, params, "reduced_axes", owner)
             v = jax.tree.map(_initial, params, axes)
         b = jax.tree.map(jnp.zeros_like, v)
-        count = jnp.zeros([], jnp.int32)
-        now = current(learning_rate, count, "learning_rate", owner)
+        count, now = start(learning_rate, "learning_rate", owner)
         return ScaleByAmosState(count, v, b, now)
 
     def update(
@@ -238,11 +238,10 @@ def amos_stage(
             state.amos_b,
             is_leaf=lambda x: x is None,
         )
-        rate = current(learning_rate, state.amos_count, "learning_rate", owner)
+        rate = current(xi, state.amos_count)
         return steps, ScaleByAmosState(count, v, b, rate)
 
-    transform = optax.GradientTransformationExtraArgs(init, update)
-    return init_beside_params(transform)
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 class _Now(NamedTuple):

@@ -3,7 +3,6 @@
 from typing import Any, Literal, NamedTuple, get_args
 
 import jax
-import jax.numpy as jnp
 import optax
 
 from optaxwd._checks import (
@@ -19,7 +18,7 @@ from optaxwd.rules import check_mask, resolve_decays
 from optaxwd.transforms._anchoring import Anchors
 from optaxwd.transforms._engine import add_decay_to_tree
 from optaxwd.transforms._penalties import Penalty, get_penalty
-from optaxwd.transforms._rates import current, rates_at
+from optaxwd.transforms._rates import current, rates_at, start, value_at
 
 _NAME = "add_decayed_weights"
 
@@ -208,8 +207,7 @@ def decay_stage(
     anchors = Anchors.build(anchor, mask, owner)
 
     def init(params: optax.Params) -> AddDecayedWeightsState:
-        count = jnp.zeros([], jnp.int32)
-        now = current(weight_decay, count, "weight_decay", owner)
+        count, now = start(weight_decay, "weight_decay", owner)
         if not jax.tree.leaves(params):
             return AddDecayedWeightsState(count, anchors.without_leaves(params), now)
         decays = resolve_decays(mask, params, owner=owner)
@@ -226,17 +224,18 @@ def decay_stage(
         **extra_args: Any,
     ) -> tuple[optax.Updates, Any]:
         theta, count = check_params(params, owner), state.decay_count
-        now = current(weight_decay, count, "weight_decay", owner)
+        lam = value_at(weight_decay, count, "weight_decay", owner)
+        now = current(lam, count)
         after = AddDecayedWeightsState(optax.safe_increment(count), state.anchor, now)
         if leaves_out(extra_args, DECAY):
             return updates, after
         decays = resolve_decays(mask, theta, owner=owner, check=False)
-        rates = jax.tree.map(rates_at(weight_decay, factor, count, owner), decays)
+        rates = jax.tree.map(rates_at(lam, factor, count, owner), decays)
         if factor_mask is not None:
             scaled = resolve_decays(
                 factor_mask, theta, owner=f"{owner}: corrected_mask", check=False
             )
-            other = rates_at(weight_decay, other_factor, count, owner)
+            other = rates_at(lam, other_factor, count, owner)
             rates = jax.tree.map(
                 lambda decay, is_scaled, rate: (
                     rate if is_scaled.decays else other(decay)

@@ -15,7 +15,7 @@ from optaxwd.rules import LeafDecay, check_mask, matrices_only, resolve_decays
 from optaxwd.transforms._channels import layers_of
 from optaxwd.transforms._dtypes import promote
 from optaxwd.transforms._norms import nonzero, norm
-from optaxwd.transforms._rates import current, value_at
+from optaxwd.transforms._rates import current, start, value_at
 
 _NAME = "step_on_hyperball"
 
@@ -157,8 +157,7 @@ def hyperball_stage(
                 return jnp.squeeze(norm(widen(param), axes), axes)
 
             radius = jax.tree.map(radius_of, params, decays, layers_by_leaf(params))
-        count = jnp.zeros([], jnp.int32)
-        now = current(learning_rate, count, "learning_rate", owner)
+        count, now = start(learning_rate, "learning_rate", owner)
         return StepOnHyperballState(count, radius, now)
 
     def update(
@@ -185,7 +184,7 @@ def hyperball_stage(
         steps = jax.tree.map(
             leaf, updates, theta, state.radius, is_leaf=lambda x: x is None
         )
-        now = current(learning_rate, count, "learning_rate", owner)
+        now = current(eta, count)
         count = optax.safe_increment(count)
         return steps, StepOnHyperballState(count, state.radius, now)
 

@@ -9,7 +9,7 @@ import optax
 from optaxwd._checks import check_scalar_or_schedule
 from optaxwd._typing import ScalarOrSchedule
 from optaxwd.transforms._hide import parameters_only
-from optaxwd.transforms._rates import current
+from optaxwd.transforms._rates import current, start, value_at
 
 _NAME = "scale_by_learning_rate"
 
@@ -79,8 +79,7 @@ def scale_by_learning_rate(
 
     def init(params: optax.Params) -> ScaleByLearningRateState:
         del params
-        count = jnp.zeros([], jnp.int32)
-        now = current(learning_rate, count, "learning_rate", _NAME)
+        count, now = start(learning_rate, "learning_rate", _NAME)
         return ScaleByLearningRateState(count, now)
 
     def update(
@@ -90,16 +89,17 @@ def scale_by_learning_rate(
         **extra_args: Any,
     ) -> tuple[optax.Updates, Any]:
         del params, extra_args
-        now = current(learning_rate, state.learning_rate_count, "learning_rate", _NAME)
-        if callable(learning_rate):
-            step_size = sign * learning_rate(state.learning_rate_count)
-            updates = jax.tree.map(
-                lambda u: jnp.asarray(step_size, jnp.result_type(u)) * u, updates
-            )
-        else:
-            step_size = sign * learning_rate
-            updates = jax.tree.map(lambda u: step_size * u, updates)
-        count = optax.safe_increment(state.learning_rate_count)
-        return updates, ScaleByLearningRateState(count, now)
+        count = state.learning_rate_count
+        eta = value_at(learning_rate, count, "learning_rate", _NAME)
+        updates = scaled(updates, sign * eta, promotes=not callable(learning_rate))
+        now = current(eta, count)
+        return updates, ScaleByLearningRateState(optax.safe_increment(count), now)
 
     return parameters_only(optax.GradientTransformationExtraArgs(init, update))
+
+
+def scaled(updates: Any, factor: Any, *, promotes: bool) -> Any:
+    """Return updates times ``factor``, whose dtype may promote theirs, or may not."""
+    if promotes:
+        return jax.tree.map(lambda u: factor * u, updates)
+    return jax.tree.map(lambda u: jnp.asarray(factor, jnp.result_type(u)) * u, updates)

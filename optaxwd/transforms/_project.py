@@ -26,7 +26,7 @@ from optaxwd.transforms._channels import Views, entries, views_of
 from optaxwd.transforms._dtypes import promote
 from optaxwd.transforms._engine import add_decay
 from optaxwd.transforms._norms import dot, nonzero, norm, square_norm
-from optaxwd.transforms._rates import current, rates_at
+from optaxwd.transforms._rates import current, rates_at, start, value_at
 
 _NAME = "project_updates"
 
@@ -169,7 +169,7 @@ def project_updates(
       Heo et al., `AdamP: Slowing Down the Slowdown for Momentum Optimizers on
       Scale-invariant Weights <https://arxiv.org/abs/2006.08217>`_, 2021.
     """
-    return project_stage(
+    stage = project_stage(
         preconditioner,
         weight_decay,
         mask=one_mask(mask, weight_decay_mask, _NAME),
@@ -182,6 +182,7 @@ def project_updates(
         factor=factor,
         owner=_NAME,
     )
+    return tree.init_beside_params(stage)
 
 
 def project_stage(
@@ -213,8 +214,7 @@ def project_stage(
     def init(params: optax.Params) -> ProjectUpdatesState:
         if jax.tree.leaves(params):
             views_by_leaf(params, resolve_decays(mask, params, owner=owner))
-        count = jnp.zeros([], jnp.int32)
-        now = current(weight_decay, count, "weight_decay", owner)
+        count, now = start(weight_decay, "weight_decay", owner)
         return ProjectUpdatesState(count, inner.init(params), now)
 
     def update(
@@ -227,8 +227,8 @@ def project_stage(
         directions, inner_state = inner.update(
             updates, state.inner_state, params, **extra_args
         )
-        now = current(weight_decay, state.decay_count, "weight_decay", owner)
-        rate_of = rates_at(weight_decay, factor, state.decay_count, owner)
+        lam = value_at(weight_decay, state.decay_count, "weight_decay", owner)
+        rate_of = rates_at(lam, factor, state.decay_count, owner)
         decaying = not leaves_out(extra_args, DECAY)
         decays = resolve_decays(mask, theta, owner=owner, check=False)
 
@@ -263,11 +263,11 @@ def project_stage(
             views_by_leaf(theta, decays, check=False),
             is_leaf=lambda x: x is None,
         )
+        now = current(lam, state.decay_count)
         count = optax.safe_increment(state.decay_count)
         return directions, ProjectUpdatesState(count, inner_state, now)
 
-    transform = optax.GradientTransformationExtraArgs(init, update)
-    return tree.init_beside_params(transform)
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def _project(

@@ -24,15 +24,21 @@ def value_at(
     return value
 
 
-def current(
-    scalar_or_schedule: ScalarOrSchedule, count: Any, name: str, owner: str
-) -> jax.Array:
+def current(value: Any, count: Any) -> jax.Array:
     """Return the value at ``count`` in float32, as states keep it to be read."""
-    value = jnp.asarray(value_at(scalar_or_schedule, count, name, owner), jnp.float32)
+    value = jnp.asarray(value, jnp.float32)
     # XLA would copy a constant, or a count that is needed after it was advanced; it
     # does not know that the next count is never negative.
     following = jnp.asarray(optax.safe_increment(count))
     return jnp.where(following < 0, jnp.float32(0), value)
+
+
+def start(
+    scalar_or_schedule: ScalarOrSchedule, name: str, owner: str
+) -> tuple[jax.Array, jax.Array]:
+    """Return a count of 0 and the value there, as a state has them at first."""
+    count = jnp.zeros([], jnp.int32)
+    return count, current(value_at(scalar_or_schedule, count, name, owner), count)
 
 
 def rates_at(

@@ -20,17 +20,14 @@ from optaxwd._typing import Mask, Scalar, ScalarOrSchedule
 from optaxwd.numerics import widen
 from optaxwd.rules import LeafDecay, check_mask, resolve_decays
 from optaxwd.transforms._after_step import step_to
-from optaxwd.transforms._dtypes import keep_dtypes, promote
+from optaxwd.transforms._dtypes import cast_like, promote
 from optaxwd.transforms._engine import add_decay
 from optaxwd.transforms._hide import parameters_only
-from optaxwd.transforms._learning_rate import (
-    ScaleByLearningRateState,
-    scale_by_learning_rate,
-)
+from optaxwd.transforms._learning_rate import scaled
 from optaxwd.transforms._moments import bias_correction, running_mean
 from optaxwd.transforms._neurons import direction, neurons_of, tangent
 from optaxwd.transforms._norms import nonzero, norm, root, square_norm
-from optaxwd.transforms._rates import current, value_at
+from optaxwd.transforms._rates import current, start, value_at
 from optaxwd.tree import map_to_trees
 
 _NAME = "rotate_neurons"
@@ -181,7 +178,7 @@ def rotate_neurons(
 
         return turning_of
 
-    return rotation_stage(
+    stage = rotation_stage(
         turning_at,
         learning_rate,
         mask=one_mask(mask, weight_decay_mask, _NAME),
@@ -192,6 +189,7 @@ def rotate_neurons(
         eps=eps,
         owner=_NAME,
     )
+    return parameters_only(stage)
 
 
 def rotation_stage(
@@ -216,7 +214,6 @@ def rotation_stage(
     check_scalar(eps, "eps", owner)
     check_mask(mask, owner, anchors=False)
     axes_by_leaf = neurons_of(channel_axis, stacked, owner)
-    to_step = keep_dtypes(scale_by_learning_rate(learning_rate), keep_updates=True)
 
     def init(params: optax.Params) -> RotateNeuronsState:
         norms = params
@@ -228,8 +225,7 @@ def rotation_stage(
                 axes_by_leaf(params, decays),
             )
         squares = jax.tree.map(jnp.zeros_like, norms)
-        count = jnp.zeros([], jnp.int32)
-        rate = current(learning_rate, count, "learning_rate", owner)
+        count, rate = start(learning_rate, "learning_rate", owner)
         return RotateNeuronsState(count, norms, squares, rate)
 
     def update(
@@ -242,7 +238,10 @@ def rotation_stage(
         theta = check_params(params, owner)
         decays = resolve_decays(mask, theta, owner=owner, check=False)
         turning_of = turning_at(state.rotation_count)
-        eta = current(learning_rate, state.rotation_count, "learning_rate", owner)
+        eta = value_at(learning_rate, state.rotation_count, "learning_rate", owner)
+        steps = scaled(updates, -1 * eta, promotes=not callable(learning_rate))
+        steps = cast_like(steps, updates)
+        rate = current(eta, state.rotation_count)
         count = optax.safe_increment(state.rotation_count)
         now = _Now(center, norm_decay, bias_correction(norm_decay, count), eps)
 
@@ -261,7 +260,7 @@ def rotation_stage(
             leaf,
             2,
             updates,
-            to_step.update(updates, ScaleByLearningRateState(state.rotation_count))[0],
+            steps,
             theta,
             decays,
             axes_by_leaf(theta, decays, check=False),
@@ -269,9 +268,9 @@ def rotation_stage(
             state.mean_square,
             is_leaf=lambda x: x is None,
         )
-        return steps, RotateNeuronsState(count, state.initial_norm, squares, eta)
+        return steps, RotateNeuronsState(count, state.initial_norm, squares, rate)
 
-    return parameters_only(optax.GradientTransformationExtraArgs(init, update))
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def unless_turned(

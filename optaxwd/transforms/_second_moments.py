@@ -18,7 +18,8 @@ class _Kind(NamedTuple):
 
 
 # AMSGrad's maximum is over moments that are corrected already, and RMSProp divides by
-# the moments as they are.
+# the moments as they are. The table of telemetry differs: it has every state whose `nu`
+# is a mean of squares, this one what the update divides by, where the law allows it.
 _KINDS = {
     optax.ScaleByAdamState: _Kind("nu", corrects=True),
     ScaleByNadamState: _Kind("nu", corrects=True),

@@ -23,7 +23,7 @@ from optaxwd.transforms._after_step import after_step, step_to
 from optaxwd.transforms._anchoring import Anchors
 from optaxwd.transforms._channels import layers_of
 from optaxwd.transforms._norms import dot, nonzero, norm
-from optaxwd.transforms._rates import current, rates_at
+from optaxwd.transforms._rates import current, rates_at, start, value_at
 
 _NAME = "with_selective_projection_decay"
 
@@ -147,7 +147,7 @@ def with_selective_projection_decay(
       Tian, Huang and Kira, `Rethinking Weight Decay for Robust Fine-Tuning of
       Foundation Models <https://arxiv.org/abs/2411.01713>`_, 2024.
     """
-    return selective_stage(
+    stage = selective_stage(
         optimizer,
         weight_decay,
         mask=one_mask(mask, weight_decay_mask, _NAME),
@@ -155,6 +155,7 @@ def with_selective_projection_decay(
         stacked=stacked,
         owner=_NAME,
     )
+    return tree.init_beside_params(stage)
 
 
 def selective_stage(
@@ -179,8 +180,7 @@ def selective_stage(
         if jax.tree.leaves(params):
             kept = anchors.init(params, resolve_decays(mask, params, owner=owner))
             layers_by_leaf(params)
-        count = jnp.zeros([], jnp.int32)
-        now = current(weight_decay, count, "weight_decay", owner)
+        count, now = start(weight_decay, "weight_decay", owner)
         return SelectiveProjectionDecayState(count, inner.init(params), kept, now)
 
     def update(
@@ -196,13 +196,13 @@ def selective_stage(
             updates, state.inner_state, theta, **extra_args
         )
         count = state.decay_count
-        now = current(weight_decay, count, "weight_decay", owner)
+        lam = value_at(weight_decay, count, "weight_decay", owner)
         after = SelectiveProjectionDecayState(
-            optax.safe_increment(count), inner_state, state.anchor, now
+            optax.safe_increment(count), inner_state, state.anchor, current(lam, count)
         )
         if leaves_out(extra_args, DECAY):
             return steps, after
-        rate_of = rates_at(weight_decay, 1.0, count, owner)
+        rate_of = rates_at(lam, 1.0, count, owner)
         decays = resolve_decays(mask, theta, owner=owner, check=False)
 
         def leaf(
@@ -228,8 +228,7 @@ def selective_stage(
         )
         return steps, after
 
-    transform = optax.GradientTransformationExtraArgs(init, update)
-    return tree.init_beside_params(transform)
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def _project(

@@ -21,7 +21,7 @@ from optaxwd.rules import check_mask, resolve_decays
 from optaxwd.transforms._dtypes import keep_dtypes, promote
 from optaxwd.transforms._engine import add_decay_to_tree
 from optaxwd.transforms._moments import bias_correction
-from optaxwd.transforms._rates import current, rates_at
+from optaxwd.transforms._rates import current, rates_at, start, value_at
 from optaxwd.transforms._second_moments import (
     corrects_bias,
     find_second_moments,
@@ -157,7 +157,7 @@ def with_stable_weight_decay(
       A Gradient-Norm Perspective <https://arxiv.org/abs/2011.11152>`_, 2023, first
       called Stable Weight Decay Regularization.
     """
-    return stable_decay_stage(
+    stage = stable_decay_stage(
         preconditioner,
         weight_decay,
         mask=one_mask(mask, weight_decay_mask, _NAME),
@@ -167,6 +167,7 @@ def with_stable_weight_decay(
         factor=factor,
         owner=_NAME,
     )
+    return init_beside_params(stage)
 
 
 def stable_decay_stage(
@@ -200,8 +201,7 @@ def stable_decay_stage(
         if b2 is None and corrects_bias(moments):
             _check_outermost(moments, state, owner)
             probe_state = inner.init(jnp.zeros_like(mean_second_moment(moments)))
-        count = jnp.zeros([], jnp.int32)
-        now = current(weight_decay, count, "weight_decay", owner)
+        count, now = start(weight_decay, "weight_decay", owner)
         return StableWeightDecayState(count, state, probe_state, now)
 
     def update(
@@ -221,12 +221,13 @@ def stable_decay_stage(
             mean = mean / probe_state.nu
         elif b2 is not None and corrects_bias(moments):
             mean = mean / bias_correction(b2, moments.count)
-        now = current(weight_decay, state.decay_count, "weight_decay", owner)
+        lam = value_at(weight_decay, state.decay_count, "weight_decay", owner)
+        now = current(lam, state.decay_count)
         count = optax.safe_increment(state.decay_count)
         after = StableWeightDecayState(count, inner_state, probe_state, now)
         if leaves_out(extra_args, DECAY):
             return directions, after
-        rate_of = rates_at(weight_decay, factor, state.decay_count, owner)
+        rate_of = rates_at(lam, factor, state.decay_count, owner)
         decays = resolve_decays(mask, theta, owner=owner, check=False)
         decayed = add_decay_to_tree(
             directions,
@@ -246,8 +247,7 @@ def stable_decay_stage(
         )
         return decayed, after
 
-    transform = optax.GradientTransformationExtraArgs(init, update)
-    return init_beside_params(transform)
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def _with_unit_gradient(

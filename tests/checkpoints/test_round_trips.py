@@ -11,15 +11,15 @@ import pytest
 from checkpoint_zoo import CASES, WRAPPED, parameters, trained
 from flax import nnx
 from flax.training.train_state import TrainState
-from helpers import assert_identical
-from test_contracts import NAMES, by_stage
+from helpers import assert_identical, by_stage
+from test_contracts import NAMES, SINGLE
 
 import optaxwd
 
 FAST_WRAPPERS = {"anchor_and_rules", "partition"}
-BY_STAGE = by_stage(NAMES) + [
-    pytest.param(n, marks=[] if n in FAST_WRAPPERS else [pytest.mark.slow])
-    for n in WRAPPED
+BY_STAGE = [
+    *by_stage(NAMES, first=SINGLE),
+    *by_stage(WRAPPED, first=FAST_WRAPPERS),
 ]
 
 

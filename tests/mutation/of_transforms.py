@@ -87,7 +87,7 @@ MUTANTS = [
                 "test_a_schedule_counts_from_zero",
             ),
             "the schedule is asked one step late": (
-                "rates_at(weight_decay, factor, count, owner)",
+                "rates_at(lam, factor, count, owner)",
                 "rates_at(weight_decay, factor, count + 1, owner)",
                 "test_a_schedule_counts_from_zero",
             ),
@@ -134,13 +134,13 @@ MUTANTS = [
                 "test_flip_sign_is_optax_s",
             ),
             "the learning rate's count stands still": (
-                "count = optax.safe_increment(state.learning_rate_count)",
-                "count = state.learning_rate_count",
+                "(optax.safe_increment(count), now)",
+                "(count, now)",
                 "test_learning_rate_counts_from_zero_for_every_kind",
             ),
             "a schedule of the learning rate dropped": (
-                "step_size = sign * learning_rate(state.learning_rate_count)",
-                "step_size = sign * learning_rate(0)",
+                'eta = value_at(learning_rate, count, "learning_rate", _NAME)',
+                'eta = value_at(learning_rate, 0, "learning_rate", _NAME)',
                 "test_against_optax.py::"
                 "test_twin[scale_by_learning_rate-schedule-float32]",
             ),
