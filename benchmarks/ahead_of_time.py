@@ -14,6 +14,7 @@ import contextlib
 import os
 import pathlib
 import re
+import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -89,21 +90,27 @@ def main() -> None:
         target_config=parser.parse_args().target.read_text(),
     )
     device = jax.sharding.SingleDeviceSharding(topology.devices[0])
-    print("| case | candidate | leaves | bytes/parameter | kernels | copies |")
-    print("|---|---|---|---|---|---|")
+    print(
+        "| case | candidate | leaves | bytes/parameter | kernels | copies | compile |"
+    )
+    print("|---|---|---|---|---|---|---|")
     for case in _CASES:
         layouts = _LAYOUTS_IN_8_BITS if "8-bit" in case.name else _LAYOUTS
         for one in case.candidates:
             if one.origin == "torch":
                 continue
             for layout, shape in layouts.items():
-                with _on(topology.devices[0].device_kind):
+                with lowering_for(topology.devices[0].device_kind):
                     row = _row(one, shape, case.dtype, device)
                 print(f"| {case.name} | {one.name} | {layout} | {row} |", flush=True)
 
 
-def _on(kind: str) -> Any:
-    """Return a context in which JAX lowers kernels for a GPU that is not there."""
+def lowering_for(kind: str) -> Any:
+    """Return a context in which JAX lowers kernels for a GPU that is not there.
+
+    Args:
+      kind: of the device, such as ``"NVIDIA H100 80GB HBM3"``.
+    """
     if not hasattr(jax.sharding, "AbstractDevice"):
         return contextlib.nullcontext()
     device = jax.sharding.AbstractDevice(kind, num_cores=None, platform="gpu")
@@ -120,9 +127,12 @@ def _row(one: Candidate, shape: tuple[int, int], dtype: str, device: Any) -> str
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device),
         jax.eval_shape(optimizer.init, params),
     )
-    compiled = step_of(optimizer).lower(params, params, state).compile()
+    lowered = step_of(optimizer).lower(params, params, state)
+    start = time.perf_counter()
+    compiled = lowered.compile()
+    seconds = time.perf_counter() - start
     moved, kernels, copies = traffic(compiled.as_text() or "")
-    return f"{moved / (leaves * size):.2f} | {kernels} | {copies}"
+    return f"{moved / (leaves * size):.2f} | {kernels} | {copies} | {seconds:.1f} s"
 
 
 def traffic(program: str) -> tuple[int, int, int]:

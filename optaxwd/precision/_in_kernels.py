@@ -125,7 +125,7 @@ def _rows(region: Region, known: dict[Any, Any], held: list[Stored]) -> Rows:
         [widen(x.note).reshape(-1, 1) for x in stored],
         [x.reshape(-1, BLOCK) for x in drawn],
         [known[v].reshape(-1, BLOCK) for v in region.arrays],
-        [jnp.reshape(known[v], (1, 1)) for v in region.scalars],
+        [jnp.asarray(known[v]) for v in region.scalars],
     )
 
 

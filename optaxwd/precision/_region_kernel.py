@@ -26,7 +26,7 @@ class Rows(NamedTuple):
       scales: float32 ``[rows, 1]``.
       drawn: uint16 ``[rows, 256]``; empty where nothing is random.
       arrays: ``[rows, 256]``.
-      scalars: ``[1, 1]``.
+      scalars: ``[]``.
     """
 
     codes: list[Any]
@@ -73,7 +73,7 @@ def _computed(region: Region, computation: Any, rows: Rows) -> Computed:
     numbers = map(decode, rows.codes, rows.scales)
     known = {v: x.astype(v.aval.dtype) for v, x in zip(loaded, numbers, strict=True)}
     known |= zip(region.arrays, rows.arrays, strict=True)
-    known |= {v: x[0, 0] for v, x in zip(region.scalars, rows.scalars, strict=True)}
+    known |= zip(region.scalars, rows.scalars, strict=True)
     _evaluate(region.equations, known, rows.codes[0].shape)
 
     # A largest number is one of the dtype that the array has when it is loaded.
@@ -116,7 +116,10 @@ def _call(plain: Any, rows: Rows, *, interpret: bool = False) -> Computed:
     made, made_structure = jax.tree.flatten(jax.eval_shape(plain, rows))
 
     def body(*refs: Any) -> None:
-        read = [ref[...] for ref in refs[: len(operands)]]
+        read = [
+            ref[...] if x.shape else ref[0, 0]
+            for ref, x in zip(refs[: len(operands)], operands, strict=True)
+        ]
         computed = plain(jax.tree.unflatten(structure, read))
         for ref, value in zip(
             refs[len(operands) :], jax.tree.leaves(computed), strict=True
@@ -124,7 +127,7 @@ def _call(plain: Any, rows: Rows, *, interpret: bool = False) -> Computed:
             ref[...] = value
 
     def block(x: Any) -> Any:
-        if x.shape == (1, 1):
+        if not x.shape:
             return pallas.BlockSpec((1, 1), lambda i: (0, 0))
         return pallas.BlockSpec((height, x.shape[1]), lambda i: (i, 0))
 
@@ -140,5 +143,5 @@ def _call(plain: Any, rows: Rows, *, interpret: bool = False) -> Computed:
         compiler_params=triton.CompilerParams(num_warps=height, num_stages=1),
         interpret=interpret,
         name="stored_in_8_bits",
-    )(*operands)
+    )(*(x if x.shape else x.reshape(1, 1) for x in operands))
     return jax.tree.unflatten(made_structure, computed)

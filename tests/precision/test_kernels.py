@@ -10,6 +10,7 @@ import pytest
 from helpers import assert_close, assert_identical, by_stage, describe
 
 import optaxwd
+from benchmarks.ahead_of_time import lowering_for
 from optaxwd.numerics import dequantize
 from optaxwd.precision import _in_kernels, _region_kernel, compress_state
 from optaxwd.precision._in_kernels import run_in_kernels, uses_kernels
@@ -179,6 +180,26 @@ def test_kernels_are_traced_once_per_shape(monkeypatch):
     jax.make_jaxpr(optimizer.update)(params, optimizer.init(params), params)
     # One for GPUs and one that is interpreted, of each shape.
     assert sorted(traced) == [(16, 256)] * 2 + [(32, 256)] * 2
+
+
+def lowered_for_gpus(update, *arguments):
+    """Return the program for an NVIDIA GPU, which need not be there."""
+    with lowering_for("NVIDIA H100 80GB HBM3"):
+        traced = jax.jit(update).trace(*arguments)
+        return traced.lower(lowering_platforms=("cuda",)).as_text()
+
+
+@pytest.mark.parametrize("name", by_stage(BUILDERS, first="adamw, options"))
+def test_gpus_get_kernels_for_all_that_is_stored(name):
+    params = parameters(jnp.bfloat16 if "bfloat16" in name else jnp.float32)
+    for kernel in (True, False):
+        optimizer = BUILDERS[name](kernel)
+        program = lowered_for_gpus(
+            optimizer.update, params, optimizer.init(params), params
+        )
+        # One leaf is too small, and the others have different shapes.
+        count = 3 if kernel and name != "own norm" else 0
+        assert program.count("@__gpu$xla.gpu.triton(") == count
 
 
 @pytest.mark.slow
