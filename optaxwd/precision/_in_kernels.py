@@ -8,18 +8,17 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from optaxwd._checks import is_known
 from optaxwd.numerics import BLOCK, dequantize, draw, widen
-from optaxwd.precision._region_kernel import Computed, Rows, compute
-from optaxwd.precision._regions import (
-    Region,
-    signature_of,
-    split,
+from optaxwd.precision._jaxprs import (
+    results_of,
     value_of,
     variables_of,
+    without_calls,
 )
+from optaxwd.precision._region_kernel import Computed, Rows, compute
+from optaxwd.precision._regions import Region, signature_of, split
 from optaxwd.precision._storages import Stored
 
 _PALLAS_FOR_GPUS = "jax.experimental.pallas.triton"
@@ -70,6 +69,8 @@ def run_in_kernels(
     """
     shapes = [jax.ShapeDtypeStruct(one.leaf.shape, one.note.dtype) for one in held]
     traced, made = jax.make_jaxpr(function, return_shape=True)(shapes)
+    # Functions of whole trees, as Optax has them, would tie all leaves together.
+    traced = without_calls(traced)
     computation, count = traced.jaxpr, len(held)
     steps = split(computation, count)
     if steps is None:
@@ -98,7 +99,7 @@ def run_in_kernels(
                 stored[i] = codes.reshape(shape), note
         else:
             known |= zip(
-                step.outvars, _evaluated(step, known, computation), strict=True
+                step.outvars, results_of(step, known, computation), strict=True
             )
     others = [value_of(atom, known) for atom in computation.outvars[count:]]
     others = jax.tree.unflatten(jax.tree.structure(made[1]), others)
@@ -127,19 +128,3 @@ def _rows(region: Region, known: dict[Any, Any], held: list[Stored]) -> Rows:
         [known[v].reshape(-1, BLOCK) for v in region.arrays],
         [jnp.asarray(known[v]) for v in region.scalars],
     )
-
-
-def _evaluated(equation: Any, known: dict[Any, Any], computation: Any) -> list[Any]:
-    read = variables_of(equation.invars)
-    # What arguments are called in messages; it has to be as long as they are.
-    names = computation.debug_info._replace(
-        arg_names=("",) * len(read), result_paths=("",) * len(equation.outvars)
-    )
-    alone = computation.replace(
-        constvars=[],
-        invars=read,
-        outvars=equation.outvars,
-        eqns=[equation],
-        debug_info=names,
-    )
-    return jaxpr_as_fun(ClosedJaxpr(alone, ()))(*(known[v] for v in read))

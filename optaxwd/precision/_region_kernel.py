@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 
 from optaxwd.numerics import decode, encode
-from optaxwd.precision._regions import Region, called, value_of
+from optaxwd.precision._jaxprs import results_of, value_of
+from optaxwd.precision._regions import Region
 
 # Of a program. With as many warps, a thread has 8 entries and loads 16 bytes at once.
 _ROWS = 4
@@ -74,7 +75,13 @@ def _computed(region: Region, computation: Any, rows: Rows) -> Computed:
     known = {v: x.astype(v.aval.dtype) for v, x in zip(loaded, numbers, strict=True)}
     known |= zip(region.arrays, rows.arrays, strict=True)
     known |= zip(region.scalars, rows.scalars, strict=True)
-    _evaluate(region.equations, known, rows.codes[0].shape)
+    for one in region.equations:
+        if one.primitive.name == "broadcast_in_dim":  # of a number, to the leaf's shape
+            (number,) = one.invars
+            made = [jnp.full(rows.codes[0].shape, value_of(number, known))]
+        else:
+            made = results_of(one, known, computation)
+        known |= zip(one.outvars, made, strict=True)
 
     # A largest number is one of the dtype that the array has when it is loaded.
     new = [
@@ -87,21 +94,6 @@ def _computed(region: Region, computation: Any, rows: Rows) -> Computed:
         [scales for _, scales in stored],
         [known[v] for v in region.results],
     )
-
-
-def _evaluate(equations: Any, known: dict[Any, Any], shape: tuple[int, ...]) -> None:
-    """Add what equations make of rows, whose shape is not that of the leaf."""
-    for one in equations:
-        values = [value_of(atom, known) for atom in one.invars]
-        if inner := called(one):
-            own = dict(zip(inner.jaxpr.invars, values, strict=True))
-            _evaluate(inner.jaxpr.eqns, own, shape)
-            made = [value_of(atom, own) for atom in inner.jaxpr.outvars]
-        elif one.primitive.name == "broadcast_in_dim":
-            made = [jnp.broadcast_to(values[0], shape if one.params["shape"] else ())]
-        else:
-            made = [one.primitive.bind(*values, **one.params)]
-        known |= zip(one.outvars, made, strict=True)
 
 
 def _call(plain: Any, rows: Rows, *, interpret: bool = False) -> Computed:

@@ -12,8 +12,9 @@ from collections.abc import Hashable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-import numpy as np
 from jax.extend.core import Literal
+
+from optaxwd.precision._jaxprs import variables_of
 
 # None of them has a shape among its parameters, and kernels for GPUs know them all.
 _ARITHMETIC = {"abs", "add", "clamp", "div", "max", "min", "mul", "neg", "sign", "sub"}
@@ -22,7 +23,6 @@ _EXPONENTIALS = {"exp", "exp2", "expm1", "log", "log1p", "logistic", "tanh"}
 _LOGIC = {"and", "eq", "ge", "gt", "is_finite", "le", "lt", "ne", "not", "or", "xor"}
 _CHOICES = {"ceil", "convert_element_type", "floor", "select_n"}
 _ENTRYWISE = _ARITHMETIC | _POWERS | _EXPONENTIALS | _LOGIC | _CHOICES
-_CALLS = {"closed_call", "jit", "pjit"}
 
 
 class Region(NamedTuple):
@@ -41,26 +41,6 @@ class Region(NamedTuple):
     arrays: tuple[Any, ...]
     scalars: tuple[Any, ...]
     results: tuple[Any, ...]
-
-
-def called(equation: Any) -> Any:
-    """Return the computation that an equation calls, or ``None``."""
-    if equation.primitive.name not in _CALLS:
-        return None
-    return equation.params.get("jaxpr", equation.params.get("call_jaxpr"))
-
-
-def value_of(atom: Any, known: dict[Any, Any]) -> Any:
-    """Return the value of a variable or of a literal."""
-    if isinstance(atom, Literal):
-        aval: Any = atom.aval
-        return np.asarray(atom.val, aval.dtype)
-    return known[atom]
-
-
-def variables_of(atoms: Iterable[Any]) -> list[Any]:
-    """Return what is no literal."""
-    return [atom for atom in atoms if not isinstance(atom, Literal)]
 
 
 def signature_of(region: Region, computation: Any) -> Hashable:
@@ -94,8 +74,8 @@ def split(computation: Any, count: int) -> list[Any] | None:
     is read there: to compute it twice costs no way through memory.
 
     Args:
-      computation: a jaxpr. Its first ``count`` inputs are loaded from what is stored,
-        and its first ``count`` outputs are stored in their places.
+      computation: a jaxpr without calls. Its first ``count`` inputs are loaded from
+        what is stored, and its first ``count`` outputs are stored in their places.
       count: of the stored arrays. Each is in one region.
 
     Returns:
@@ -309,8 +289,6 @@ def _is_local(equation: Any, shape: tuple[int, ...]) -> bool:
     atoms = [*equation.invars, *equation.outvars]
     if not all(_is_suited(atom, shape) for atom in atoms):
         return False
-    if inner := called(equation):
-        return not inner.consts and all(_is_local(one, shape) for one in inner.eqns)
     # Of a number: its shape is the one parameter.
     is_filled = equation.primitive.name == "broadcast_in_dim" and all(
         not atom.aval.shape for atom in equation.invars

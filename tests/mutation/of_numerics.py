@@ -145,10 +145,10 @@ MUTANTS = [
                 "if is_end or not read.issuperset(arrays):",
                 "test_of_two_results_that_follow_from_each_other_one_comes_out",
             ),
-            "a mean taken for entrywise, in a function": (
-                "all(_is_local(one, shape) for one in inner.eqns)",
-                "any(_is_local(one, shape) for one in inner.eqns)",
-                "test_a_function_is_entrywise_if_all_in_it_is",
+            "sorting taken for entrywise": (
+                '_CHOICES = {"ceil", ',
+                '_CHOICES = {"sort", "ceil", ',
+                "test_without_entrywise_equations_the_new_array_is_read",
             ),
             "one kernel for all numbers that are multiplied with": (
                 "return str(atom.aval), repr(atom.val)",
@@ -159,6 +159,17 @@ MUTANTS = [
                 "return names.setdefault(atom, len(names)), str(atom.aval)",
                 "return names.setdefault(atom, len(names))",
                 "test_other_numbers_powers_and_shapes_have_other_signatures",
+            ),
+        },
+    ),
+    *mutants(
+        "precision/_in_kernels.py",
+        "precision/test_kernels.py",
+        {
+            "leaves tied together by functions of whole trees": (
+                "traced = without_calls(traced)",
+                "without_calls(traced)",
+                "test_leaves_in_functions_of_whole_trees_have_kernels_of_their_own",
             ),
         },
     ),

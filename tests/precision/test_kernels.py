@@ -202,6 +202,22 @@ def test_gpus_get_kernels_for_all_that_is_stored(name):
         assert program.count("@__gpu$xla.gpu.triton(") == count
 
 
+def test_leaves_in_functions_of_whole_trees_have_kernels_of_their_own():
+    @jax.jit
+    def mean(moments, grads):
+        return jax.tree.map(lambda m, g: 0.9 * m + g, moments, grads)
+
+    def update(updates, state, params=None):
+        state = mean(state, updates)
+        return state, state
+
+    tx = optax.GradientTransformation(optax.tree.zeros_like, update)
+    optimizer = compress_state(tx, "int8", kernel=True)
+    params = parameters(jnp.float32)
+    program = lowered_for_gpus(optimizer.update, params, optimizer.init(params))
+    assert program.count("@__gpu$xla.gpu.triton(") == 3
+
+
 @pytest.mark.slow
 def test_mapped_over_rates_and_scanned():
     params = parameters(jnp.float32)

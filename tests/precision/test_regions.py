@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 import optax
-import pytest
 
 import optaxwd
+from optaxwd.precision._jaxprs import without_calls
 from optaxwd.precision._regions import Region, signature_of, split
 
 SHAPE = (32, 256)
@@ -18,7 +18,7 @@ def traced(function, count, *arguments):
 
     The first ``count`` arguments and results are stored.
     """
-    jaxpr = jax.make_jaxpr(function)(*arguments).jaxpr
+    jaxpr = without_calls(jax.make_jaxpr(function)(*arguments)).jaxpr
     return jaxpr, split(jaxpr, count)
 
 
@@ -159,19 +159,30 @@ def test_wide_and_complex_numbers_stay_outside():
     assert region.equations == ()
 
 
-@pytest.mark.parametrize("outlined", [False, True])
-def test_a_function_is_entrywise_if_all_in_it_is(outlined):
+def test_functions_of_whole_trees_do_not_tie_leaves_together():
+    @jax.jit
     def decayed(m, g):
-        return jnp.where(g > 0, 0.9, 0.8) * m + jnp.full_like(g, 2.0)
+        return jax.tree.map(lambda m, g: jnp.where(g > 0, 0.9, 0.8) * m + g, m, g)
 
-    def mixed(m, g):
-        return decayed(m, g) - jnp.mean(m)
+    def step(*arrays):
+        m, g = arrays[:3], arrays[3:]
+        return *decayed(m, g), *g
 
-    inner = jax.jit(decayed) if outlined else decayed
-    _, region = only_region(traced(lambda m, g: (inner(m, g), g), 1, ARRAY, ARRAY))
-    assert len(region.arrays) == 1 and region.equations
-    _, steps = traced(lambda m, g: (jax.jit(mixed)(m, g), g), 1, ARRAY, ARRAY)
-    assert [names(step) for step in steps if isinstance(step, Region)] == [[]]
+    _, steps = traced(step, 3, *[ARRAY] * 6)
+    regions = [one for one in steps if isinstance(one, Region)]
+    assert sorted(one.held for one in regions) == [(0,), (1,), (2,)]
+    assert all(len(one.arrays) == 1 for one in regions)
+
+
+def test_a_function_that_is_only_in_part_entrywise():
+    @jax.jit
+    def centered(m, g):
+        return 0.9 * m + g - jnp.mean(m)
+
+    jaxpr, region = only_region(
+        traced(lambda m, g: (centered(m, g), g), 1, ARRAY, ARRAY)
+    )
+    assert region.arrays == (jaxpr.invars[1],) and len(region.scalars) == 1
 
 
 def test_one_region_per_leaf_and_equal_ones_have_one_signature():
