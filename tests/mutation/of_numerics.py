@@ -169,7 +169,7 @@ MUTANTS = [
             "leaves tied together by functions of whole trees": (
                 "traced = without_calls(traced)",
                 "without_calls(traced)",
-                "test_leaves_in_functions_of_whole_trees_have_kernels_of_their_own",
+                "test_functions_of_whole_trees_are_divided_among_kernels",
             ),
         },
     ),

@@ -202,19 +202,23 @@ def test_gpus_get_kernels_for_all_that_is_stored(name):
         assert program.count("@__gpu$xla.gpu.triton(") == count
 
 
-def test_leaves_in_functions_of_whole_trees_have_kernels_of_their_own():
+def test_functions_of_whole_trees_are_divided_among_kernels():
     @jax.jit
-    def mean(moments, grads):
-        return jax.tree.map(lambda m, g: 0.9 * m + g, moments, grads)
+    def moments(state, grads):
+        means = jax.tree.map(lambda m, g: 0.9 * m + g, state["m"], grads)
+        return {"m": means, "v": jax.tree.map(jnp.maximum, state["v"], means)}
 
     def update(updates, state, params=None):
-        state = mean(state, updates)
-        return state, state
+        state = moments(state, updates)
+        return jax.tree.map(jnp.add, state["m"], state["v"]), state
 
-    tx = optax.GradientTransformation(optax.tree.zeros_like, update)
+    tx = optax.GradientTransformation(
+        lambda p: {name: optax.tree.zeros_like(p) for name in "mv"}, update
+    )
     optimizer = compress_state(tx, "int8", kernel=True)
     params = parameters(jnp.float32)
     program = lowered_for_gpus(optimizer.update, params, optimizer.init(params))
+    # One for both moments of a leaf.
     assert program.count("@__gpu$xla.gpu.triton(") == 3
 
 
