@@ -81,26 +81,22 @@ def run_in_kernels(
     # Traced and lowered once for all leaves that have the same.
     kernels: dict[Any, Callable[[Rows], Computed]] = {}
     for step in steps:
-        if isinstance(step, Region):
-            kernel = kernels.setdefault(
-                signature_of(step, computation),
-                jax.jit(
-                    functools.partial(compute, step, computation, fallback=fallback)
-                ),
+        if not isinstance(step, Region):
+            results = results_of(step, known, computation)
+            known |= zip(step.outvars, results, strict=True)
+            continue
+        signature = signature_of(step, computation)
+        if signature not in kernels:
+            kernels[signature] = jax.jit(
+                functools.partial(compute, step, computation, fallback=fallback)
             )
-            computed = kernel(_rows(step, known, held))
-            shape = computation.invars[step.held[0]].aval.shape
-            for v, result in zip(step.results, computed.results, strict=True):
-                known[v] = result.reshape(shape)
-            for i, codes, scales in zip(
-                step.held, computed.codes, computed.scales, strict=True
-            ):
-                note = scales.reshape(held[i].note.shape).astype(held[i].note.dtype)
-                stored[i] = codes.reshape(shape), note
-        else:
-            known |= zip(
-                step.outvars, results_of(step, known, computation), strict=True
-            )
+        computed = kernels[signature](_rows(step, known, held))
+        stored |= _as_stored(step, computed, held)
+        shape = held[step.held[0]].leaf.shape
+        known |= {
+            v: result.reshape(shape)
+            for v, result in zip(step.results, computed.results, strict=True)
+        }
     others = [value_of(atom, known) for atom in computation.outvars[count:]]
     others = jax.tree.unflatten(jax.tree.structure(made[1]), others)
     return [stored[i] for i in range(count)], others
@@ -128,3 +124,19 @@ def _rows(region: Region, known: dict[Any, Any], held: list[Stored]) -> Rows:
         [known[v].reshape(-1, BLOCK) for v in region.arrays],
         [jnp.asarray(known[v]) for v in region.scalars],
     )
+
+
+def _as_stored(
+    region: Region, computed: Computed, held: list[Stored]
+) -> dict[int, tuple[Any, Any]]:
+    """Return codes and scales of a region in the shapes of the old ones."""
+    stored = {}
+    for i, codes, scales in zip(
+        region.held, computed.codes, computed.scales, strict=True
+    ):
+        leaf, note, _ = held[i]
+        stored[i] = (
+            codes.reshape(leaf.shape),
+            scales.reshape(note.shape).astype(note.dtype),
+        )
+    return stored

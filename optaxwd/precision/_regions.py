@@ -24,6 +24,10 @@ _LOGIC = {"and", "eq", "ge", "gt", "is_finite", "le", "lt", "ne", "not", "or", "
 _CHOICES = {"ceil", "convert_element_type", "floor", "select_n"}
 _ENTRYWISE = _ARITHMETIC | _POWERS | _EXPONENTIALS | _LOGIC | _CHOICES
 
+# A kernel's arguments are pointers, of which there is room for some 500. Stored arrays
+# have four each.
+_MOST_ARRAYS = 100
+
 
 class Region(NamedTuple):
     """Equations over arrays of one shape, entry by entry.
@@ -79,8 +83,9 @@ def split(computation: Any, count: int) -> list[Any] | None:
       count: of the stored arrays. Each is in one region.
 
     Returns:
-      ``None`` if a region had to wait for one of its own results, if what is to be
-      stored is a constant, or if something has effects, whose order would change.
+      ``None`` if a region had to wait for one of its own results or had more arrays
+      than a kernel takes, if what is to be stored is a constant, or if something has
+      effects, whose order would change.
     """
     is_variable = len(variables_of(computation.outvars[:count])) == count
     if computation.effects or not is_variable:
@@ -103,6 +108,8 @@ def split(computation: Any, count: int) -> list[Any] | None:
         _region(flow, held, equations, read & made)
         for held, equations in _connected(flow, computed)
     ]
+    if any(len(one.held) + len(one.arrays) > _MOST_ARRAYS for one in steps):
+        return None
     try:
         return _in_order([*others, *steps])
     except graphlib.CycleError:

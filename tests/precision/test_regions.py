@@ -134,6 +134,16 @@ def test_no_region_where_a_constant_is_stored_or_order_matters():
     assert traced(printing, 1, ARRAY, ARRAY)[1] is None
 
 
+def test_no_region_of_more_arrays_than_a_kernel_takes():
+    def summed(*arrays):
+        total = sum(arrays)
+        return *(a + total for a in arrays), total
+
+    for count, exists in ((20, True), (101, False)):
+        _, steps = traced(summed, count, *[ARRAY] * count)
+        assert (steps is not None) == exists
+
+
 def test_without_entrywise_equations_the_new_array_is_read():
     jaxpr, region = only_region(
         traced(lambda m, g: (jnp.sort(m + g), g), 1, ARRAY, ARRAY)
