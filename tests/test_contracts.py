@@ -29,7 +29,7 @@ class Contract:
     positional: tuple[Any, ...] = ()
     sees_all: bool = False  # whether a leaf's update depends on the other leaves
     rounds: bool = False  # whether updates of bfloat16 parameters are float32
-    last_bits: int = 1  # steps' worth of rounding between two ways to compile it
+    last_bits: int = 1  # 5 where as many Newton-Schulz iterations amplify them
 
 
 ADAM = optax.scale_by_adam()
@@ -100,13 +100,15 @@ CONTRACTS = {
         reader="adamw",
     ),
     "lionw": Contract(optaxwd.lionw, "weight_decay", positional=(0.1,)),
-    "muonh": Contract(optaxwd.muonh, "learning_rate", ("ns_steps", "ns_coeffs")),
+    "muonh": Contract(
+        optaxwd.muonh, "learning_rate", ("ns_steps", "ns_coeffs"), last_bits=5
+    ),
     "muonw": Contract(
         optaxwd.muonw,
         "weight_decay",
         ("ns_steps", "ns_coeffs"),
         positional=(0.1,),
-        last_bits=5,  # five Newton-Schulz iterations amplify them
+        last_bits=5,
     ),
     "nadamw": Contract(optaxwd.nadamw, "weight_decay", positional=(0.1,)),
     "project_updates": Contract(
