@@ -1,6 +1,7 @@
 """Settings that must come before any array, and fixtures for all tests."""
 
 import os
+import tempfile
 import zlib
 
 import jax
@@ -12,8 +13,21 @@ os.environ["COLUMNS"] = "120"
 
 # Half of the time is XLA compiling, and what is checked is the same with less of it.
 # JAX_DISABLE_MOST_OPTIMIZATIONS=0 is for all of it, as in the suite of oldest versions.
-if "JAX_DISABLE_MOST_OPTIMIZATIONS" not in os.environ:
+if os.environ.get("JAX_DISABLE_MOST_OPTIMIZATIONS") != "0":
     jax.config.update("jax_disable_most_optimizations", True)
+    # XLA's older emitters take less than half as long. JAX 0.12 has none, and a flag
+    # that XLA does not know ends the process.
+    if jax.__version_info__ <= (0, 10, 2):
+        os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+
+# Tests compile the same programs again and again, and so do the processes they start:
+# they share what is compiled, in a folder that goes when the first of them ends.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    _COMPILED = tempfile.TemporaryDirectory(prefix="optaxwd-compiled-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _COMPILED.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 # `ci` draws the same examples in every run and keeps none on disk; `nightly` draws new
 # ones and prints how to repeat a failure. A deadline would time the compiler.

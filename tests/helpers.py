@@ -3,6 +3,7 @@
 import contextlib
 import importlib.metadata
 import inspect
+import os
 import re
 import textwrap
 
@@ -150,6 +151,17 @@ def bytes_per_parameter(optimizer, params):
     cost = compiled_step(optimizer, params).cost_analysis()
     cost = cost[0] if isinstance(cost, list) else cost
     return cost["bytes accessed"] / sum(x.size for x in jax.tree.leaves(params))
+
+
+def jit_to_the_bit(function):
+    """Compile ``function`` as outside of tests.
+
+    With the older emitters, which tests/conftest.py chooses, the same operations in two
+    programs may be contracted in two ways.
+    """
+    older = "xla_cpu_use_fusion_emitters=false" in os.environ.get("XLA_FLAGS", "")
+    options = {"xla_cpu_use_fusion_emitters": True} if older else None
+    return jax.jit(function, compiler_options=options)
 
 
 def run(optimizer, params, gradients):

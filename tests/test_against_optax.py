@@ -12,6 +12,7 @@ from helpers import (
     assert_close,
     assert_identical,
     by_stage,
+    jit_to_the_bit,
 )
 
 import optaxwd
@@ -57,7 +58,7 @@ def parameters(dtype):
 
 def updates_of(optimizer, params, *, jit=True):
     """Return the updates of a few steps with random gradients."""
-    update = jax.jit(optimizer.update) if jit else optimizer.update
+    update = jit_to_the_bit(optimizer.update) if jit else optimizer.update
     state, seen = optimizer.init(params), []
     for i in range(STEPS):
         key = jax.random.key(i)

@@ -29,6 +29,7 @@ class Contract:
     positional: tuple[Any, ...] = ()
     sees_all: bool = False  # whether a leaf's update depends on the other leaves
     rounds: bool = False  # whether updates of bfloat16 parameters are float32
+    last_bits: int = 1  # 5 where as many Newton-Schulz iterations amplify them
 
 
 ADAM = optax.scale_by_adam()
@@ -99,9 +100,15 @@ CONTRACTS = {
         reader="adamw",
     ),
     "lionw": Contract(optaxwd.lionw, "weight_decay", positional=(0.1,)),
-    "muonh": Contract(optaxwd.muonh, "learning_rate", ("ns_steps", "ns_coeffs")),
+    "muonh": Contract(
+        optaxwd.muonh, "learning_rate", ("ns_steps", "ns_coeffs"), last_bits=5
+    ),
     "muonw": Contract(
-        optaxwd.muonw, "weight_decay", ("ns_steps", "ns_coeffs"), positional=(0.1,)
+        optaxwd.muonw,
+        "weight_decay",
+        ("ns_steps", "ns_coeffs"),
+        positional=(0.1,),
+        last_bits=5,
     ),
     "nadamw": Contract(optaxwd.nadamw, "weight_decay", positional=(0.1,)),
     "project_updates": Contract(
@@ -310,7 +317,8 @@ def test_jit_is_eager_and_the_state_is_a_fixed_point(name, dtype):
     eager, eager_state = tx.update(grads, state, params)
     jitted, jitted_state = jax.jit(tx.update)(grads, state, params)
     # As exact as the parameters are, also where the updates are wider.
-    assert_close(cast(jitted, dtype), jax.device_get(cast(eager, dtype)))
+    expected = jax.device_get(cast(eager, dtype))
+    assert_close(cast(jitted, dtype), expected, steps=CONTRACTS[name].last_bits)
     assert describe(eager_state) == describe(jitted_state) == describe(state)
     if CONTRACTS[name].rounds:
         grads = cast(grads, "float32")
@@ -446,7 +454,8 @@ def test_multi_steps_updates_once_per_real_step(name):
     assert not any(np.asarray(x).any() for x in jax.tree.leaves(first))
     second, state = step(grads, state, params)
     expected, _ = tx.update(grads, tx.init(params), params)
-    assert_close(second, jax.device_get(expected))
+    expected = jax.device_get(expected)
+    assert_close(second, expected, steps=CONTRACTS[name].last_bits)
 
 
 @pytest.mark.parametrize("name", by_stage(NAMES, first=SINGLE))
@@ -460,7 +469,8 @@ def test_apply_if_finite_skips_a_bad_step(name):
     assert_identical(after.inner_state, state.inner_state)
     updates, _ = jax.jit(tx.update)(grads, after, params)
     expected, _ = make(name).update(grads, make(name).init(params), params)
-    assert_close(updates, jax.device_get(expected))
+    expected = jax.device_get(expected)
+    assert_close(updates, expected, steps=CONTRACTS[name].last_bits)
 
 
 @pytest.mark.parametrize("name", by_stage(NAMES, first=SINGLE))

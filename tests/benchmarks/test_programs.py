@@ -83,10 +83,19 @@ def test_arguments(capsys):
     assert "must be at least 1, got 0" in capsys.readouterr().err
 
 
-@pytest.mark.slow
-def test_a_whole_run(tmp_path):
+@pytest.mark.parametrize(
+    ("options", "figures"),
+    [
+        # Over one number of parameters no curve is drawn.
+        pytest.param(["--parameters", "1e4"], set(), marks=pytest.mark.slow),
+        pytest.param([], {"steps.png"}, marks=pytest.mark.nightly),
+    ],
+    ids=["one size", "whole"],
+)
+def test_a_run(options, figures, tmp_path):
+    output = ["--output", str(tmp_path)]
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--smoke", "--output", str(tmp_path)],
+        [sys.executable, "-m", "benchmarks", "--smoke", *options, *output],
         cwd=ROOT,
         env={**os.environ, "MPLBACKEND": "Agg"},
         capture_output=True,
@@ -97,11 +106,10 @@ def test_a_whole_run(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {
         "results.json",
         "report.md",
-        "steps.png",
         "leaves.png",
         "bytes.png",
         "ratios.png",
-    }
+    } | figures
     record = json.loads((tmp_path / "results.json").read_text())
     checked = [
         one

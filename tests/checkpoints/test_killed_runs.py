@@ -21,7 +21,7 @@ from helpers import assert_identical
 from examples import train_resumable
 
 ROOT = pathlib.Path(__file__).parents[2]
-STEPS, EVERY, KEEP, KILLS = 400, 4, 3, 30
+EVERY, KEEP = 4, 3
 STANDARD = ocp.args.StandardRestore()
 
 
@@ -37,9 +37,9 @@ def lives(monkeypatch, tmp_path):
     return context
 
 
-def arguments(directory, keep):
+def arguments(directory, steps, keep):
     return [
-        *("--directory", str(directory), "--steps", str(STEPS)),
+        *("--directory", str(directory), "--steps", str(steps)),
         *("--every", str(EVERY), "--keep", str(keep)),
     ]
 
@@ -64,7 +64,7 @@ def kill_one(life, directory, saves, share):
     """Kill ``life`` after that many saves, and say what it was doing.
 
     Then ``share`` of the time between two saves passes; without saves, so many seconds
-    from the start.
+    from the start. If it is ``None``, the next save begins.
     """
     before, left = newest(directory), unfinished(directory)
     life.start()
@@ -74,8 +74,13 @@ def kill_one(life, directory, saves, share):
             assert time.monotonic() < last + 300, "a life made no checkpoint"
             time.sleep(0.001)
         now = time.monotonic()
-        delay, last = share * (now - last), now
-    time.sleep(delay)
+        delay, last = share and share * (now - last), now
+    if delay is None:
+        while not unfinished(directory) - left and life.is_alive():
+            assert time.monotonic() < last + 300, "a life began no checkpoint"
+            time.sleep(0.001)
+    else:
+        time.sleep(delay)
     life.kill()
     life.join()
     assert life.exitcode == -signal.SIGKILL, "the run ended before it was killed"
@@ -98,35 +103,47 @@ def assert_like_uninterrupted(checkpoints, reference):
         assert_identical(found, expected, f"step {step}")
 
 
-@pytest.mark.slow
-def test_thirty_kills(lives, tmp_path):
+@pytest.mark.parametrize(
+    ("kills", "steps"),
+    [
+        pytest.param(10, 160, marks=pytest.mark.slow),
+        pytest.param(30, 400, marks=pytest.mark.nightly),
+    ],
+)
+def test_kills(kills, steps, lives, tmp_path):
     done = subprocess.run(
-        [sys.executable, train_resumable.__file__, *arguments(tmp_path / "one", 9999)],
+        [
+            *(sys.executable, train_resumable.__file__),
+            *arguments(tmp_path / "one", steps, keep=9999),
+        ],
         env={**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "0"},  # compiles anew
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
     assert float(done.stdout.split("test accuracy ")[1].split()[0]) > 0.9
-    directory, random = tmp_path / "many", np.random.default_rng(0)
+    directory, random = tmp_path / "many", np.random.default_rng(80)
     directory.mkdir()
-    again = [arguments(directory, KEEP)]
+    again = [arguments(directory, steps, KEEP)]
     phases = collections.Counter()
     with open_checkpoints(tmp_path / "one") as reference:
-        for kill in range(KILLS):
+        for kill in range(kills):
             # The first two compile, from a fresh state and from a restored one.
             saves = 2 if kill < 2 else int(random.choice([0, 2, 2, 3]))
-            share = random.uniform(0, 2 if saves == 0 else 1.5)
+            share = random.uniform(0, 2 if saves == 0 else 1.5) if kill % 3 else None
             life = lives.Process(target=train_resumable.main, args=again, daemon=True)
             phases[kill_one(life, directory, saves, share)] += 1
             with open_checkpoints(directory) as checkpoints:
                 assert_like_uninterrupted(checkpoints, reference)
-        print(f"killed {dict(phases)}, at step {newest(directory)} of {STEPS}")
-        assert phases["while saving"] >= 5 and phases["before the first save"] >= 1
+        print(f"killed {dict(phases)}, at step {newest(directory)} of {steps}")
+        assert (
+            phases["while saving"] >= kills // 5
+            and phases["before the first save"] >= 1
+        )
         life = lives.Process(target=train_resumable.main, args=again, daemon=True)
         life.start()
         life.join()
         assert life.exitcode == 0 and not unfinished(directory)
         with open_checkpoints(directory) as checkpoints:
-            assert checkpoints.all_steps() == [STEPS - 2 * EVERY, STEPS - EVERY, STEPS]
+            assert checkpoints.all_steps() == [steps - 2 * EVERY, steps - EVERY, steps]
             assert_like_uninterrupted(checkpoints, reference)

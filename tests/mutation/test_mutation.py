@@ -70,8 +70,14 @@ def test_the_runner_runs_what_it_is_given(file, old, new, status):
     assert status_of(Mutant("a fault", file, old, new, (A_TEST,))) == status
 
 
-@pytest.mark.slow
-def test_a_sample_of_the_mutants_is_killed():
-    """One in four; all of them take some minutes and are run by hand."""
-    done = run("-m", "tests.mutation", "--every", "4")
+@pytest.mark.parametrize(
+    "every",
+    [
+        pytest.param(8, marks=pytest.mark.slow),
+        pytest.param(1, marks=pytest.mark.nightly),
+    ],
+)
+def test_mutants_are_killed(every):
+    """One in eight, or all."""
+    done = run("-m", "tests.mutation", "--every", str(every))
     assert done.returncode == 0, done.stdout + done.stderr

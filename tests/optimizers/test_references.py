@@ -103,12 +103,20 @@ ANCHORS = {
 QUICK = [("adamw", "learning_rate"), ("adam_l2", "l2"), ("muonw", "learning_rate")]
 
 
-def in_first_stage(name, coupling, couplings, dtype):
-    """Three in every dtype, AdamW with every coupling, the others as by default."""
+def stage(name, coupling, couplings, dtype):
+    """Return the marks of a case.
+
+    First are three in every dtype, AdamW with every coupling, and the others as by
+    default. Other couplings show how float32 rounds; bfloat16 is the same computation.
+    """
     default = "learning_rate" if "learning_rate" in couplings else couplings[0]
-    if dtype == "float64":
-        return coupling == default or name == "adamw"
-    return (name, coupling) in QUICK
+    if (name, coupling) in QUICK:
+        return []
+    if dtype == "float64" and (coupling == default or name == "adamw"):
+        return []
+    if dtype == "bfloat16" and coupling != default:
+        return [pytest.mark.nightly]
+    return [pytest.mark.slow]
 
 
 CASES = [
@@ -117,9 +125,7 @@ CASES = [
         coupling,
         dtype,
         id=f"{name}-{coupling}-{dtype}",
-        marks=[]
-        if in_first_stage(name, coupling, couplings, dtype)
-        else [pytest.mark.slow],
+        marks=stage(name, coupling, couplings, dtype),
     )
     for name, (*_, couplings) in OPTIMIZERS.items()
     for coupling in couplings

@@ -20,11 +20,22 @@ from tests.peers._suites import SUITES
 ROOT = pathlib.Path(__file__).parents[2]
 
 
-@pytest.mark.slow
-def test_optax_s_tests_pass_on_ours():
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.peers"], cwd=ROOT, capture_output=True, text=True
-    )
+NAMES = [suite.module.rpartition(".")[2] for suite in SUITES]
+# Every optimizer to every target and in every wrapper: half of the time.
+LONGEST = "_common_test"
+
+
+@pytest.mark.parametrize(
+    "suites",
+    [
+        pytest.param([n for n in NAMES if n != LONGEST], marks=pytest.mark.slow),
+        pytest.param([], marks=pytest.mark.nightly),
+    ],
+    ids=["shorter", "all"],
+)
+def test_optax_s_tests_pass_on_ours(suites):
+    command = [sys.executable, "-m", "tests.peers", *suites]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -17,6 +17,7 @@ from sharding.layouts import (
     shardings,
     step_of,
 )
+from test_contracts import COMPOSED
 
 import optaxwd
 from optaxwd import tree
@@ -73,6 +74,15 @@ ONCE = {
 }
 
 
+# Chains of parts that are cases themselves: tensor parallel, and at night the others.
+CHAINS = COMPOSED - ONCE - {name for name, _ in GATHERS}
+
+
+def by_stage(name, *others):
+    chain = name in CHAINS and "tensor parallel" not in others
+    return pytest.param(name, *others, marks=[pytest.mark.nightly] if chain else [])
+
+
 def steps_of(name, params, grads, state, number=3):
     """Return the compiled step, and state and parameters after some."""
     program = step_of(CASES[name]()).lower(grads, state, params).compile()
@@ -113,8 +123,9 @@ def assert_moments_lie_well(tx, params, expected):
             assert leaf.sharding.is_equivalent_to(sharding, leaf.ndim), path
 
 
-@pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    ("name", "layout"), [by_stage(name, layout) for layout in LAYOUTS for name in CASES]
+)
 def check_automatic_axes(name, layout):
     where = shardings(layout)
     params, grads = placed(name, where)
@@ -136,7 +147,7 @@ def check_automatic_axes(name, layout):
     compare(name, (state, params))
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [by_stage(name) for name in CASES])
 def check_explicit_axes(name):
     if name == "record_decay" and jax.__version_info__ < (0, 8):
         pytest.skip("JAX 0.7 has no rule for sums by group over explicit axes")
