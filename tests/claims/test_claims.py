@@ -88,10 +88,14 @@ def test_C7_quantises_and_reads_between_weight_decays():
     assert c07_quantisation.under_heavy_decay(arm, 0, 8**0.5) == pytest.approx([4.0])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "outcome"),
-    [("C8", HOLDS_WHEN), ("C3", HOLDS), ("C9", HOLDS_WHEN), ("C10", HOLDS_WHEN)],
+    [
+        pytest.param("C8", HOLDS_WHEN, marks=pytest.mark.nightly),
+        pytest.param("C3", HOLDS, marks=pytest.mark.slow),
+        pytest.param("C9", HOLDS_WHEN, marks=pytest.mark.slow),
+        pytest.param("C10", HOLDS_WHEN, marks=pytest.mark.slow),
+    ],
 )
 def test_arithmetic_claims_in_full_size(name, outcome, tmp_path):
     record = make(CLAIMS[name], "full", tmp_path, lambda _: None)
