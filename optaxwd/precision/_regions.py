@@ -16,13 +16,17 @@ from jax.extend.core import Literal
 
 from optaxwd.precision._jaxprs import variables_of
 
-# None of them has a shape among its parameters, and kernels for GPUs know them all.
-_ARITHMETIC = {"abs", "add", "clamp", "div", "max", "min", "mul", "neg", "sign", "sub"}
-_POWERS = {"cbrt", "integer_pow", "pow", "rsqrt", "sqrt", "square"}
-_EXPONENTIALS = {"exp", "exp2", "expm1", "log", "log1p", "logistic", "tanh"}
+_DTYPES = {"bool", "int32", "uint32", "float16", "bfloat16", "float32"}
+# None of them has a shape among its parameters, and Triton compiles them for all these.
+_ARITHMETIC = {"add", "div", "integer_pow", "mul", "neg", "square", "sub"}
 _LOGIC = {"and", "eq", "ge", "gt", "is_finite", "le", "lt", "ne", "not", "or", "xor"}
-_CHOICES = {"ceil", "convert_element_type", "floor", "select_n"}
-_ENTRYWISE = _ARITHMETIC | _POWERS | _EXPONENTIALS | _LOGIC | _CHOICES
+_CHOICES = {"abs", "clamp", "convert_element_type", "max", "min", "select_n", "sign"}
+_OF_ALL = _ARITHMETIC | _LOGIC | _CHOICES | {"ceil", "floor"}
+# And these for float32 alone.
+_OF_FLOAT32 = {
+    *("cbrt", "exp", "exp2", "expm1", "log", "log1p", "logistic", "pow", "rsqrt"),
+    *("sqrt", "tanh"),
+}
 
 # A kernel's arguments are pointers, of which there is room for some 500. Stored arrays
 # have four each.
@@ -296,20 +300,20 @@ def _is_local(equation: Any, shape: tuple[int, ...]) -> bool:
     atoms = [*equation.invars, *equation.outvars]
     if not all(_is_suited(atom, shape) for atom in atoms):
         return False
-    # Of a number: its shape is the one parameter.
-    is_filled = equation.primitive.name == "broadcast_in_dim" and all(
-        not atom.aval.shape for atom in equation.invars
-    )
-    return is_filled or equation.primitive.name in _ENTRYWISE
+    name, dtypes = equation.primitive.name, [atom.aval.dtype for atom in atoms]
+    if name == "broadcast_in_dim":  # of a number: its shape is the one parameter
+        return not equation.invars[0].aval.shape
+    if name == "select_n" and dtypes[0] != jnp.bool_:
+        return False
+    is_float32 = all(dtype == jnp.float32 for dtype in dtypes)
+    return name in _OF_ALL or (name in _OF_FLOAT32 and is_float32)
 
 
 def _is_suited(atom: Any, shape: tuple[int, ...]) -> bool:
-    dtype, own = getattr(atom.aval, "dtype", None), getattr(atom.aval, "shape", None)
-    if dtype is None or (isinstance(atom, Literal) and own):
+    own, dtype = getattr(atom.aval, "shape", None), getattr(atom.aval, "dtype", None)
+    if own not in ((), shape) or (isinstance(atom, Literal) and own):
         return False
-    kinds = (jnp.floating, jnp.integer, jnp.bool_)
-    is_real = any(jnp.issubdtype(dtype, kind) for kind in kinds)
-    return is_real and dtype.itemsize <= 4 and own in ((), shape)
+    return getattr(dtype, "name", None) in _DTYPES
 
 
 def _arrays(equation: Any) -> list[Any]:

@@ -146,8 +146,8 @@ MUTANTS = [
                 "test_of_two_results_that_follow_from_each_other_one_comes_out",
             ),
             "sorting taken for entrywise": (
-                '_CHOICES = {"ceil", ',
-                '_CHOICES = {"sort", "ceil", ',
+                '_CHOICES = {"abs", ',
+                '_CHOICES = {"abs", "sort", ',
                 "test_without_entrywise_equations_the_new_array_is_read",
             ),
             "one kernel for all numbers that are multiplied with": (

@@ -229,3 +229,21 @@ def test_other_numbers_powers_and_shapes_have_other_signatures():
         if isinstance(one, Region)
     }
     assert signatures[0] == signatures[1] and len(set(signatures.values())) == 5
+
+
+def test_what_triton_does_not_compile_stays_outside():
+    def step(a, b, c, d, g):
+        narrow = g.astype(jnp.bfloat16)
+        return (
+            a + jnp.exp(narrow),
+            b + jax.lax.select_n((g > 0).astype(jnp.int32), g, -g),
+            c + g.astype(jnp.int8),
+            d + jnp.exp(g),
+            g,
+        )
+
+    _, steps = traced(step, 4, *[ARRAY] * 5)
+    inside = {one.held[0]: names(one) for one in steps if isinstance(one, Region)}
+    assert inside[0].count("exp") == inside[1].count("select_n") == 0
+    assert "int8" not in str(inside[2]) and inside[2].count("convert_element_type") == 0
+    assert sorted(inside[3]) == ["add", "exp"]
