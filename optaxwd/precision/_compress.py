@@ -122,9 +122,10 @@ def compress_state(
         noise of an array follows from the key, the step and its path in the state.
       kernel: whether compiled steps load and store 8-bit codes in kernels, along with
         what leads from old moments to new ones entry by entry. ``None``: on an NVIDIA
-        GPU, if it is the only one. ``True``: everywhere; other devices interpret the
-        kernels, which is slow and for tests. ``False``: nowhere; a kernel cannot be
-        differentiated, nor divided among devices.
+        GPU, if it is the only one. ``True``: on any number of devices, among which XLA
+        does not divide a kernel; those that are no NVIDIA GPUs interpret it, which is
+        slow and for tests. ``False``: nowhere. Where there can be none, as over
+        explicit axes or if moments need norms of each other, XLA computes the same.
 
     Returns:
       A :class:`optax.GradientTransformationExtraArgs` with a :class:`CompressedState`.

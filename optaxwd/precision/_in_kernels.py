@@ -8,15 +8,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import AxisType
 
 from optaxwd._checks import is_known
-from optaxwd.numerics import BLOCK, dequantize, draw, widen
-from optaxwd.precision._jaxprs import (
-    results_of,
-    value_of,
-    variables_of,
-    without_calls,
-)
+from optaxwd.numerics import BLOCK, dequantize, draw, sharding_of, widen
+from optaxwd.precision._jaxprs import results_of, value_of, without_calls
 from optaxwd.precision._region_kernel import Computed, Rows, compute
 from optaxwd.precision._regions import Region, signature_of, split
 from optaxwd.precision._storages import Stored
@@ -32,10 +28,12 @@ def uses_kernels(kernel: bool | None, arrays: Any) -> bool:
       kernel: whether to do so wherever; ``None``: where it is faster, which is on one
         NVIDIA GPU that has what the kernels need.
       arrays: a tree. Outside of compiled steps, where they are known, kernels would be
-        compiled at every call.
+        compiled at every call. Over a mesh with explicit axes there are none.
     """
     leaves = jax.tree.leaves(arrays)
     if kernel is False or not leaves or any(map(is_known, leaves)):
+        return False
+    if any(AxisType.Explicit in sharding_of(x).mesh.axis_types for x in leaves):
         return False
     return bool(kernel) or _are_suited(jax.devices())
 
@@ -67,16 +65,24 @@ def run_in_kernels(
       Codes and scales of the new arrays, and what else ``function`` returns. ``None``
       if kernels cannot compute it, as when new arrays need what is made from them.
     """
-    shapes = [jax.ShapeDtypeStruct(one.leaf.shape, one.note.dtype) for one in held]
-    traced, made = jax.make_jaxpr(function, return_shape=True)(shapes)
+    loaded = [
+        dequantize(one.leaf, widen(one.note)).astype(one.note.dtype) for one in held
+    ]
+
+    def in_dtypes(loaded: list[Any]) -> tuple[list[Any], Any]:
+        new, others = function(loaded)
+        return [x.astype(y.dtype) for x, y in zip(new, loaded, strict=True)], others
+
+    traced, made = jax.make_jaxpr(in_dtypes, return_shape=True)(loaded)
     # Functions of whole trees, as Optax has them, would tie all leaves together.
-    traced = without_calls(traced)
+    traced = without_calls(traced, loaded)
     computation, count = traced.jaxpr, len(held)
     steps = split(computation, count)
     if steps is None:
         return None
     known = dict(zip(computation.constvars, traced.consts, strict=True))
-    known |= _loaded(computation, steps, held)
+    # Most of them are read by kernels alone, and XLA leaves the others out.
+    known |= zip(computation.invars, loaded, strict=True)
     stored: dict[int, tuple[Any, Any]] = {}
     # Traced and lowered once for all leaves that have the same.
     kernels: dict[Any, Callable[[Rows], Computed]] = {}
@@ -100,18 +106,6 @@ def run_in_kernels(
     others = [value_of(atom, known) for atom in computation.outvars[count:]]
     others = jax.tree.unflatten(jax.tree.structure(made[1]), others)
     return [stored[i] for i in range(count)], others
-
-
-def _loaded(computation: Any, steps: list[Any], held: list[Stored]) -> dict[Any, Any]:
-    """Return the arrays that are read outside of kernels, with their variables."""
-    others = [one for one in steps if not isinstance(one, Region)]
-    read = {v for one in others for v in variables_of(one.invars)}
-    read |= set(variables_of(computation.outvars[len(held) :]))
-    return {
-        v: dequantize(one.leaf, widen(one.note)).astype(one.note.dtype)
-        for v, one in zip(computation.invars, held, strict=True)
-        if v in read
-    }
 
 
 def _rows(region: Region, known: dict[Any, Any], held: list[Stored]) -> Rows:

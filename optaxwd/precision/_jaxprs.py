@@ -26,9 +26,12 @@ def value_of(atom: Any, known: dict[Any, Any]) -> Any:
 def results_of(equation: Any, known: dict[Any, Any], computation: Any) -> list[Any]:
     """Return what an equation of a computation makes of values that are known."""
     primitive = equation.primitive
+    # Names in profiles, and what a context asks for: where to compute, and how to draw.
+    scope = jax.named_scope(str(equation.source_info.name_stack))
     if type(primitive).get_bind_params is Primitive.get_bind_params:
         values = [value_of(atom, known) for atom in equation.invars]
-        made = primitive.bind(*values, **equation.params)
+        with scope, equation.ctx.manager:
+            made = primitive.bind(*values, **equation.params)
         return made if primitive.multiple_results else [made]
 
     # It has functions among its parameters, whose form differs between versions.
@@ -44,17 +47,20 @@ def results_of(equation: Any, known: dict[Any, Any], computation: Any) -> list[A
         eqns=[equation],
         debug_info=names,
     )
-    return jaxpr_as_fun(ClosedJaxpr(alone, ()))(*(known[v] for v in read))
+    with scope:
+        return jaxpr_as_fun(ClosedJaxpr(alone, ()))(*(known[v] for v in read))
 
 
-def without_calls(traced: Any) -> Any:
-    """Return a traced computation with the equations of compiled functions in place."""
+def without_calls(traced: Any, arguments: list[Any]) -> Any:
+    """Return a traced computation with the equations of compiled functions in place.
 
-    def flat(*arguments: Any) -> list[Any]:
-        return _run(traced, arguments)
+    What these functions were compiled with, such as shardings, is lost.
 
-    shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in traced.in_avals]
-    return jax.make_jaxpr(flat)(*shapes)
+    Args:
+      traced: a closed jaxpr.
+      arguments: like those that it was traced with.
+    """
+    return jax.make_jaxpr(lambda *values: _run(traced, values))(*arguments)
 
 
 def _run(traced: Any, arguments: Iterable[Any]) -> list[Any]:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from optaxwd.numerics import decode, encode
-from optaxwd.precision._jaxprs import results_of, value_of
+from optaxwd.precision._jaxprs import value_of
 from optaxwd.precision._regions import Region
 
 # Of a program. With as many warps, a thread has 8 entries and loads 16 bytes at once.
@@ -64,9 +64,16 @@ def compute(region: Region, computation: Any, rows: Rows, *, fallback: str) -> C
     plain = functools.partial(_computed, region, computation)
     kernel = functools.partial(_call, plain)
     interpreted = functools.partial(kernel, interpret=True)
-    return jax.lax.platform_dependent(
-        rows, cuda=kernel, default=plain if fallback == "xla" else interpreted
-    )
+
+    @jax.custom_jvp
+    def chosen(rows: Rows) -> Computed:
+        return jax.lax.platform_dependent(
+            rows, cuda=kernel, default=plain if fallback == "xla" else interpreted
+        )
+
+    # Kernels have no derivatives, the same operations have.
+    chosen.defjvp(functools.partial(jax.jvp, plain))
+    return chosen(rows)
 
 
 def _computed(region: Region, computation: Any, rows: Rows) -> Computed:
@@ -76,24 +83,27 @@ def _computed(region: Region, computation: Any, rows: Rows) -> Computed:
     known |= zip(region.arrays, rows.arrays, strict=True)
     known |= zip(region.scalars, rows.scalars, strict=True)
     for one in region.equations:
+        values = [_widened(value_of(atom, known)) for atom in one.invars]
         if one.primitive.name == "broadcast_in_dim":  # of a number, to the leaf's shape
-            (number,) = one.invars
-            made = [jnp.full(rows.codes[0].shape, value_of(number, known))]
+            made = jnp.full(rows.codes[0].shape, values[0])
         else:
-            made = results_of(one, known, computation)
-        known |= zip(one.outvars, made, strict=True)
+            made = one.primitive.bind(*values, **one.params)
+        (variable,) = one.outvars
+        known[variable] = made.astype(variable.aval.dtype)
 
-    # A largest number is one of the dtype that the array has when it is loaded.
-    new = [
-        value_of(computation.outvars[i], known).astype(v.aval.dtype).astype(jnp.float32)
-        for i, v in zip(region.held, loaded, strict=True)
-    ]
+    new = [_widened(value_of(computation.outvars[i], known)) for i in region.held]
     stored = list(map(encode, new, rows.drawn or [None] * len(new)))
     return Computed(
         [codes for codes, _ in stored],
         [scales for _, scales in stored],
         [known[v] for v in region.results],
     )
+
+
+def _widened(value: Any) -> Any:
+    """Return 16-bit floats in float32, be they of NumPy or of a kernel."""
+    is_narrow = value.dtype in (jnp.bfloat16, jnp.float16)
+    return value.astype(jnp.float32) if is_narrow else value
 
 
 def _call(plain: Any, rows: Rows, *, interpret: bool = False) -> Computed:

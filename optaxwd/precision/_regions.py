@@ -17,20 +17,21 @@ from jax.extend.core import Literal
 from optaxwd.precision._jaxprs import variables_of
 
 _DTYPES = {"bool", "int32", "uint32", "float16", "bfloat16", "float32"}
-# None of them has a shape among its parameters, and Triton compiles them for all these.
+# None of them has a shape among its parameters, and Triton compiles them for all these,
+# with 16 bits widened to 32.
 _ARITHMETIC = {"add", "div", "integer_pow", "mul", "neg", "square", "sub"}
 _LOGIC = {"and", "eq", "ge", "gt", "is_finite", "le", "lt", "ne", "not", "or", "xor"}
 _CHOICES = {"abs", "clamp", "convert_element_type", "max", "min", "select_n", "sign"}
 _OF_ALL = _ARITHMETIC | _LOGIC | _CHOICES | {"ceil", "floor"}
-# And these for float32 alone.
-_OF_FLOAT32 = {
+# And these for floats alone.
+_OF_FLOATS = {
     *("cbrt", "exp", "exp2", "expm1", "log", "log1p", "logistic", "pow", "rsqrt"),
     *("sqrt", "tanh"),
 }
 
-# A kernel's arguments are pointers, of which there is room for some 500. Stored arrays
-# have four each.
-_MOST_ARRAYS = 100
+# Of a kernel, of which each stored array has up to five. Kernels of many more take XLA
+# longer to compile than what they replace.
+_MOST_ARGUMENTS = 64
 
 
 class Region(NamedTuple):
@@ -112,12 +113,17 @@ def split(computation: Any, count: int) -> list[Any] | None:
         _region(flow, held, equations, read & made)
         for held, equations in _connected(flow, computed)
     ]
-    if any(len(one.held) + len(one.arrays) > _MOST_ARRAYS for one in steps):
+    if any(_arguments(one) > _MOST_ARGUMENTS for one in steps):
         return None
     try:
         return _in_order([*others, *steps])
     except graphlib.CycleError:
         return None
+
+
+def _arguments(region: Region) -> int:
+    others = (*region.arrays, *region.scalars, *region.results)
+    return 5 * len(region.held) + len(others)
 
 
 class _Flow(NamedTuple):
@@ -177,12 +183,14 @@ def _following(flow: _Flow, core: set[int]) -> tuple[set[int], set[int]]:
     derived: set[int] = set()
     at_hand: set[int] = set()
     made, late = set(flow.loaded), set()
+    first = _leading_to_inputs(flow, core)
     near = {v for k in core for v in _arrays(flow.equations[k])}
     for k, one in enumerate(flow.equations):
         arrays = _arrays(one)
         sources = made.intersection(arrays)
         goes_along = k in core or (
             arrays
+            and k not in first
             and late.isdisjoint(variables_of(one.invars))
             and all(v in made or v in near for v in arrays)
             and _is_entrywise(one, arrays[0].aval.shape)
@@ -193,6 +201,20 @@ def _following(flow: _Flow, core: set[int]) -> tuple[set[int], set[int]]:
         elif sources or not late.isdisjoint(variables_of(one.invars)):
             late.update(one.outvars)
     return derived, at_hand
+
+
+def _leading_to_inputs(flow: _Flow, core: set[int]) -> set[int]:
+    """Return what comes before a region, because that reads what it leads to."""
+    maker = {v: k for k, one in enumerate(flow.equations) for v in one.outvars}
+    waiting = [v for k in core for v in variables_of(flow.equations[k].invars)]
+    waiting += flow.stored
+    found: set[int] = set()
+    for v in waiting:  # which grows
+        k = maker.get(v)
+        if k is not None and k not in core and k not in found:
+            found.add(k)
+            waiting += variables_of(flow.equations[k].invars)
+    return found
 
 
 def _without_ends(flow: _Flow, core: set[int], derived: set[int]) -> set[int]:
@@ -303,10 +325,12 @@ def _is_local(equation: Any, shape: tuple[int, ...]) -> bool:
     name, dtypes = equation.primitive.name, [atom.aval.dtype for atom in atoms]
     if name == "broadcast_in_dim":  # of a number: its shape is the one parameter
         return not equation.invars[0].aval.shape
-    if name == "select_n" and dtypes[0] != jnp.bool_:
+    if name == "select_n" and (dtypes[0] != jnp.bool_ or len(dtypes) != 4):
         return False
-    is_float32 = all(dtype == jnp.float32 for dtype in dtypes)
-    return name in _OF_ALL or (name in _OF_FLOAT32 and is_float32)
+    if name in ("clamp", "max", "min") and dtypes[0] == jnp.bool_:
+        return False
+    are_floats = all(jnp.issubdtype(dtype, jnp.floating) for dtype in dtypes)
+    return name in _OF_ALL or (name in _OF_FLOATS and are_floats)
 
 
 def _is_suited(atom: Any, shape: tuple[int, ...]) -> bool:

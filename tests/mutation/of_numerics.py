@@ -135,6 +135,11 @@ MUTANTS = [
                 "and True",
                 "test_what_waits_for_a_result_stays_outside",
             ),
+            "a kernel that what it reads waits for": (
+                "and k not in first",
+                "and k not in core",
+                "test_what_leads_to_something_that_is_read_stays_outside",
+            ),
             "arrays read for what only follows": (
                 "and all(v in made or v in near for v in arrays)",
                 "and True",
@@ -167,9 +172,20 @@ MUTANTS = [
         "precision/test_kernels.py",
         {
             "leaves tied together by functions of whole trees": (
-                "traced = without_calls(traced)",
-                "without_calls(traced)",
+                "traced = without_calls(traced, loaded)",
+                "without_calls(traced, loaded)",
                 "test_functions_of_whole_trees_are_divided_among_kernels",
+            ),
+        },
+    ),
+    *mutants(
+        "precision/_jaxprs.py",
+        "precision/test_kernels.py",
+        {
+            "random numbers drawn another way": (
+                "with scope, equation.ctx.manager:",
+                "with scope:",
+                "test_what_a_computation_was_traced_with_stays",
             ),
         },
     ),

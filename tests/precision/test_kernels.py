@@ -69,7 +69,6 @@ BUILDERS = {
     "accumulated": compressed(
         optax.MultiSteps(optax.adam(1e-2), 2).gradient_transformation()
     ),
-    "in 16 bits": compressed(optax.scale_by_adam(mu_dtype=jnp.bfloat16)),
     "own norm": compressed(own_norm()),
 }
 
@@ -97,8 +96,6 @@ def stepped(optimizer, params, steps=3):
             lambda p: jnp.asarray(random.normal(size=p.shape), p.dtype), params
         )
         params, state = step(grads, params, state)
-    if any(p.dtype == jnp.bfloat16 for p in params.values()):
-        params = optaxwd.float32_parameters(params, state)
     return params, state
 
 
@@ -125,7 +122,10 @@ def assert_same_numbers(actual, expected):
 def test_a_kernel_computes_what_is_computed_without(name):
     build = BUILDERS[name]
     params = parameters(jnp.bfloat16 if "bfloat16" in name else jnp.float32)
-    assert_same_numbers(stepped(build(True), params), stepped(build(False), params))
+    pair = stepped(build(True), params), stepped(build(False), params)
+    if "bfloat16" in name:
+        pair = [(optaxwd.float32_parameters(*one), one[1]) for one in pair]
+    assert_same_numbers(*pair)
 
 
 @pytest.mark.slow
@@ -229,6 +229,118 @@ def test_functions_of_whole_trees_are_divided_among_kernels(traced_kernels):
     assert all(
         len(rows.codes) == 2 and len(rows.arrays) == 1 for rows in traced_kernels
     )
+
+
+IN_16_BITS = ["adam", "adamw", "nadamw", "lamb", "lion", "rmsprop", "adafactor", "yogi"]
+
+
+@pytest.mark.parametrize("dtype", by_stage(["bfloat16", "float16"], first="bfloat16"))
+def test_parameters_of_16_bits_without_a_policy(dtype):
+    params = parameters(jnp.dtype(dtype))
+    for name in IN_16_BITS:
+        optimizer = compress_state(getattr(optax, name)(1e-3), "int8", kernel=True)
+        state = optimizer.init(params)
+        assert "triton" in lowered_for_gpus(optimizer.update, params, state, params)
+
+
+@pytest.mark.slow
+def test_parameters_of_16_bits_differ_by_their_rounding():
+    # Without a kernel XLA may keep more digits between operations.
+    params = parameters(jnp.bfloat16)
+    mixed = optax.chain(optax.scale_by_adam(mu_dtype=jnp.bfloat16), optax.scale(-1e-2))
+    for name in (*IN_16_BITS, "mixed"):
+        inner = mixed if name == "mixed" else getattr(optax, name)(1e-2)
+        found, expected = (
+            stepped(compress_state(inner, "int8", kernel=kernel), params)[0]
+            for kernel in (True, False)
+        )
+        for leaf, other in zip(found.values(), expected.values(), strict=True):
+            error = np.abs(np.asarray(leaf, float) - np.asarray(other, float))
+            assert error.max() <= 2.0**-7 * np.abs(np.asarray(other, float)).max(), name
+
+
+def transform(update):
+    """Return a transformation with one moment, ``update(grad, m) -> (u, m)``."""
+
+    def update_tree(updates, state, params=None):
+        pairs = jax.tree.map(update, updates, state)
+        is_pair = lambda x: isinstance(x, tuple)  # noqa: E731
+        return tuple(
+            jax.tree.map(lambda pair, i=i: pair[i], pairs, is_leaf=is_pair)
+            for i in range(2)
+        )
+
+    return optax.GradientTransformation(optax.tree.zeros_like, update_tree)
+
+
+def test_what_a_computation_was_traced_with_stays():
+    def drawn(grad, m):
+        with jax.threefry_partitionable(False):
+            noise = jax.random.normal(jax.random.key(0), m.shape)
+        with jax.named_scope("of_the_user"):
+            return jnp.sort(grad) + noise, 0.9 * m + grad
+
+    x = jnp.ones((16, 256))
+    with_kernel, without = (
+        compress_state(transform(drawn), "int8", kernel=kernel)
+        for kernel in (True, False)
+    )
+    state = with_kernel.init(x)
+    assert_same_numbers(
+        jax.jit(with_kernel.update)(x, state), jax.jit(without.update)(x, state)
+    )
+    lowered = jax.jit(with_kernel.update).lower(x, state)
+    assert "of_the_user" in lowered.as_text(debug_info=True)
+
+
+def test_moments_that_come_back_complex_are_cast():
+    def spectrum(grad, m):
+        return grad, jnp.abs(jax.lax.complex(m + grad, grad)) + 0j
+
+    x = jnp.ones((16, 256))
+    optimizer = compress_state(transform(spectrum), "int8", kernel=True)
+    with pytest.warns(match="omplex"):
+        lowered_for_gpus(optimizer.update, x, optimizer.init(x))
+
+
+def test_steps_can_be_differentiated():
+    x = jnp.linspace(0.1, 1.0, 4096)
+
+    def loss(rate, kernel):
+        tx = compress_state(optax.scale_by_adam(), "int8", kernel=kernel)
+        updates, state = tx.update(x * rate, tx.init(x))
+        updates, _ = tx.update(x, state)
+        return jnp.sum(updates * x)
+
+    slopes = [jax.jit(jax.grad(loss), static_argnums=1)(2.0, k) for k in (True, False)]
+    assert_close(slopes[0], slopes[1])
+
+
+def test_none_over_explicit_axes(traced_kernels):
+    axis_types = (jax.sharding.AxisType.Explicit,)
+    mesh = jax.make_mesh((1,), ("x",), axis_types=axis_types)
+    placed = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("x"))
+    optimizer = compress_state(optax.adam(1e-3), "int8", kernel=True)
+    x = jax.device_put(jnp.ones((16, 256)), placed)
+    jax.jit(optimizer.update)(x, optimizer.init(x))
+    assert not traced_kernels
+
+
+def test_kernels_inside_of_shard_map(traced_kernels):
+    axis_types = (jax.sharding.AxisType.Auto,)
+    mesh = jax.make_mesh((1,), ("x",), axis_types=axis_types)
+    spec = jax.sharding.PartitionSpec("x")
+    optimizer = compress_state(
+        transform(lambda g, m: (g, 0.9 * m + g)), "int8", kernel=True
+    )
+    x = jnp.ones((16, 256))
+
+    def step(x):
+        _, state = optimizer.update(x, optimizer.init(x))
+        return state.inner_state
+
+    jax.make_jaxpr(jax.shard_map(step, mesh=mesh, in_specs=spec, out_specs=spec))(x)
+    assert traced_kernels and all(len(one.arrays) == 1 for one in traced_kernels)
 
 
 @pytest.mark.slow
