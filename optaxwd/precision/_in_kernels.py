@@ -91,6 +91,7 @@ def run_in_kernels(
             results = results_of(step, known, computation)
             known |= zip(step.outvars, results, strict=True)
             continue
+        # Of another leaf with the same equations, values come in the same order.
         signature = signature_of(step, computation)
         if signature not in kernels:
             kernels[signature] = jax.jit(

@@ -177,8 +177,12 @@ def _leading_to_stored(flow: _Flow) -> set[int]:
 def _following(flow: _Flow, core: set[int]) -> tuple[set[int], set[int]]:
     """Return what a region can compute from what it loads and reads anyway.
 
-    First what derives from something loaded, then what derives from arrays alone that
-    it reads. Nothing that waits for a result of a region: it would wait for itself.
+    Of AdamW, the core are the equations of both moments. The direction m/√v follows,
+    so it goes along; its sum with λ·θ does not, because θ would have to be read.
+
+    First what derives from something loaded, then what derives from other arrays alone:
+    of Lion the gradient times 1 − b1. Nothing that comes late, which is after a result
+    of a region, nor what has to come first: the region would wait for itself.
     """
     derived: set[int] = set()
     at_hand: set[int] = set()
@@ -220,8 +224,8 @@ def _leading_to_inputs(flow: _Flow, core: set[int]) -> set[int]:
 def _without_ends(flow: _Flow, core: set[int], derived: set[int]) -> set[int]:
     """Return what is left without what others can compute from what they read anyway.
 
-    A result costs a way through memory, so of two that follow from each other one is
-    enough.
+    A result costs a way through memory. Of a direction and its sign, both read outside,
+    the direction is enough: of two that follow from each other the first one stays.
     """
     made = {v for k in derived for v in flow.equations[k].outvars}.union(flow.loaded)
     others = [one for k, one in enumerate(flow.equations) if k not in derived]
