@@ -67,8 +67,8 @@ def quantize(x: jax.Array, key: jax.Array | None = None) -> tuple[jax.Array, jax
 # Compiled, because a state outside of a compiled step would hold all that is between.
 @jax.jit
 def _quantize(x: jax.Array, key: jax.Array | None) -> tuple[jax.Array, jax.Array]:
-    drawn = None if key is None else draw(key, x.shape)
-    codes, scales = encode(_in_blocks(x), None if drawn is None else _in_blocks(drawn))
+    drawn = None if key is None else _in_blocks(draw(key, x.shape))
+    codes, scales = encode(_in_blocks(x), drawn)
     shape = scale_shape(x.shape)
     assert shape is not None
     return beside(codes.reshape(x.shape), x), scales.reshape(shape)

@@ -135,7 +135,8 @@ def compress_state(
     Raises:
       ValueError: if ``dtype`` is unknown, ``min_size`` is no whole number or ``key`` no
         key.
-      TypeError: if ``transform`` is not a transformation.
+      TypeError: if ``transform`` is not a transformation, or ``kernel`` neither a bool
+        nor ``None``.
 
     Examples:
       >>> import jax.numpy as jnp

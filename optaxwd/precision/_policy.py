@@ -38,7 +38,8 @@ class Policy:
         :func:`compress_state`; ``None``: on an NVIDIA GPU, if it is the only one.
 
     Raises:
-      ValueError: if one of the names or ``kernel`` is unknown, or the key is none.
+      ValueError: if one of the names is unknown, or the key is none.
+      TypeError: if ``kernel`` is neither a bool nor ``None``.
 
     Examples:
       >>> import optaxwd

@@ -95,8 +95,10 @@ def split(computation: Any, count: int) -> list[Any] | None:
     is_variable = len(variables_of(computation.outvars[:count])) == count
     if computation.effects or not is_variable:
         return None
+    equations = _live(computation)
     flow = _Flow(
-        _live(computation),
+        equations,
+        {v: k for k, one in enumerate(equations) for v in one.outvars},
         computation.invars[:count],
         computation.outvars[:count],
         variables_of(computation.outvars[count:]),
@@ -110,8 +112,8 @@ def split(computation: Any, count: int) -> list[Any] | None:
     computed = [flow.equations[k] for k in sorted(inside)]
     made = {v for k in derived for v in flow.equations[k].outvars}
     steps = [
-        _region(flow, held, equations, read & made)
-        for held, equations in _connected(flow, computed)
+        _region(flow, held, together, read & made)
+        for held, together in _connected(flow, computed)
     ]
     if any(_arguments(one) > _MOST_ARGUMENTS for one in steps):
         return None
@@ -131,12 +133,14 @@ class _Flow(NamedTuple):
 
     Attributes:
       equations: of the whole, in order.
+      maker: of each variable that an equation makes, which one.
       loaded: variables of the stored arrays.
       stored: variables that are stored in their places.
       returned: all other variables that come out.
     """
 
     equations: list[Any]
+    maker: dict[Any, int]
     loaded: list[Any]
     stored: list[Any]
     returned: list[Any]
@@ -160,12 +164,11 @@ def _live(computation: Any) -> list[Any]:
 
 def _leading_to_stored(flow: _Flow) -> set[int]:
     """Return which equations lead to what is stored, entry by entry."""
-    maker = {v: k for k, one in enumerate(flow.equations) for v in one.outvars}
     found: set[int] = set()
     for old, new in zip(flow.loaded, flow.stored, strict=True):
         waiting = [new]
         while waiting:
-            k = maker.get(waiting.pop())
+            k = flow.maker.get(waiting.pop())
             if k is None or k in found:
                 continue
             if _is_entrywise(flow.equations[k], old.aval.shape):
@@ -209,12 +212,11 @@ def _following(flow: _Flow, core: set[int]) -> tuple[set[int], set[int]]:
 
 def _leading_to_inputs(flow: _Flow, core: set[int]) -> set[int]:
     """Return what comes before a region, because that reads what it leads to."""
-    maker = {v: k for k, one in enumerate(flow.equations) for v in one.outvars}
     waiting = [v for k in core for v in variables_of(flow.equations[k].invars)]
     waiting += flow.stored
     found: set[int] = set()
     for v in waiting:  # which grows
-        k = maker.get(v)
+        k = flow.maker.get(v)
         if k is not None and k not in core and k not in found:
             found.add(k)
             waiting += variables_of(flow.equations[k].invars)
@@ -243,13 +245,12 @@ def _without_ends(flow: _Flow, core: set[int], derived: set[int]) -> set[int]:
 
 def _with_sources(flow: _Flow, derived: set[int], sources: set[int]) -> set[int]:
     """Return also those of the sources that lead to what is derived or stored."""
-    maker = {v: k for k in sources for v in flow.equations[k].outvars}
     waiting = [v for k in derived for v in _arrays(flow.equations[k])]
     waiting += flow.stored
     inside = set(derived)
     while waiting:
-        k = maker.get(waiting.pop())
-        if k is not None and k not in inside:
+        k = flow.maker.get(waiting.pop())
+        if k in sources and k not in inside:
             inside.add(k)
             waiting += _arrays(flow.equations[k])
     return inside

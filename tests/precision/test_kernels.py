@@ -15,6 +15,7 @@ from optaxwd.numerics import dequantize
 from optaxwd.precision import _in_kernels, _region_kernel, compress_state
 from optaxwd.precision._in_kernels import run_in_kernels, uses_kernels
 from optaxwd.precision._storages import Stored
+from optaxwd.tree import map_to_trees
 
 
 def ours(name, state="int8", rounding="split", **options):
@@ -28,8 +29,8 @@ def ours(name, state="int8", rounding="split", **options):
     return build
 
 
-def compressed(transform, dtype="int8"):
-    return lambda kernel: compress_state(transform, dtype, kernel=kernel)
+def compressed(transform):
+    return lambda kernel: compress_state(transform, "int8", kernel=kernel)
 
 
 def own_norm():
@@ -263,12 +264,7 @@ def transform(update):
     """Return a transformation with one moment, ``update(grad, m) -> (u, m)``."""
 
     def update_tree(updates, state, params=None):
-        pairs = jax.tree.map(update, updates, state)
-        is_pair = lambda x: isinstance(x, tuple)  # noqa: E731
-        return tuple(
-            jax.tree.map(lambda pair, i=i: pair[i], pairs, is_leaf=is_pair)
-            for i in range(2)
-        )
+        return tuple(map_to_trees(update, 2, updates, state))
 
     return optax.GradientTransformation(optax.tree.zeros_like, update_tree)
 
